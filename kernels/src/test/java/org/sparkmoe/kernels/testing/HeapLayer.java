@@ -1,0 +1,98 @@
+package org.sparkmoe.kernels.testing;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
+import org.sparkmoe.kernels.experts.ExpertWeights;
+import org.sparkmoe.kernels.layer.LayerWeights;
+import org.sparkmoe.kernels.layer.MoeLayerSpec;
+import org.sparkmoe.kernels.layer.SharedExpertSpec;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.Matrix;
+
+/** A layer's tensors on the heap; counts how often experts are read. */
+public final class HeapLayer implements LayerWeights {
+  private final Matrix router;
+  private final List<ExpertWeights> experts;
+  private final ExpertWeights sharedOrNull;
+  private final float[] sharedGateOrNull;
+  private final float[] outputBiasOrNull;
+  private final AtomicInteger reads = new AtomicInteger();
+
+  private HeapLayer(
+      Matrix router,
+      List<ExpertWeights> experts,
+      ExpertWeights sharedOrNull,
+      float[] sharedGateOrNull,
+      float[] outputBiasOrNull) {
+    this.router = router;
+    this.experts = experts;
+    this.sharedOrNull = sharedOrNull;
+    this.sharedGateOrNull = sharedGateOrNull;
+    this.outputBiasOrNull = outputBiasOrNull;
+  }
+
+  /** Random tensors of the shapes that {@code spec} announces, without biases in the experts. */
+  public static HeapLayer random(
+      MoeLayerSpec spec, boolean outputBias, DType dtype, RandomTensors random) {
+    boolean gated = spec.activation().gated();
+    Matrix router = random.matrix(spec.experts(), spec.hidden(), dtype);
+    List<ExpertWeights> experts =
+        IntStream.range(0, spec.experts())
+            .mapToObj(id -> random.expert(spec.hidden(), spec.intermediate(), gated, false, dtype))
+            .toList();
+    ExpertWeights shared =
+        spec.shared()
+            .map(s -> random.expert(spec.hidden(), s.intermediate(), gated, false, dtype))
+            .orElse(null);
+    boolean gate = spec.shared().map(SharedExpertSpec::gated).orElse(false);
+    return new HeapLayer(
+        router,
+        experts,
+        shared,
+        gate ? random.normals(spec.hidden(), 0.2) : null,
+        outputBias ? random.normals(spec.hidden(), 1) : null);
+  }
+
+  /** How many routed experts have been read, repetitions included. */
+  public int reads() {
+    return reads.get();
+  }
+
+  @Override
+  public Matrix router() {
+    return router;
+  }
+
+  @Override
+  public Optional<float[]> routerBias() {
+    return Optional.empty();
+  }
+
+  @Override
+  public Optional<float[]> selectionBias() {
+    return Optional.empty();
+  }
+
+  @Override
+  public ExpertWeights expert(int id) {
+    reads.incrementAndGet();
+    return experts.get(id);
+  }
+
+  @Override
+  public Optional<ExpertWeights> sharedExpert() {
+    return Optional.ofNullable(sharedOrNull);
+  }
+
+  @Override
+  public Optional<float[]> sharedGate() {
+    return Optional.ofNullable(sharedGateOrNull);
+  }
+
+  @Override
+  public Optional<float[]> outputBias() {
+    return Optional.ofNullable(outputBiasOrNull);
+  }
+}
