@@ -1,0 +1,20 @@
+package org.sparkmoe.kernels.backend;
+
+import java.util.Locale;
+
+/** Implementations of the expert mathematics. */
+public enum Backend {
+  /** Plain loops with f64 accumulators: the specification of all others. */
+  SCALAR,
+  /** SIMD on the JVM through {@code jdk.incubator.vector}, f32 accumulators. */
+  VECTOR,
+  /** Native CPU kernels of oneDNN. */
+  ONEDNN,
+  /** NVIDIA GPUs. */
+  CUDA;
+
+  /** The name in options: lower case. */
+  public String option() {
+    return name().toLowerCase(Locale.ROOT);
+  }
+}

@@ -1,0 +1,96 @@
+package org.sparkmoe.kernels.backend;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.stream.Collectors;
+
+/** Chooses a backend from facts. Pure: the same request and probes always give the same choice. */
+public final class BackendSelector {
+  /** Fastest first. */
+  private static final List<Backend> AUTO =
+      List.of(Backend.CUDA, Backend.ONEDNN, Backend.VECTOR, Backend.SCALAR);
+
+  private BackendSelector() {}
+
+  /**
+   * What was asked for.
+   *
+   * @param name as written in options: {@code auto} or a backend
+   * @param candidates tried in this order
+   */
+  public record Request(String name, List<Backend> candidates) {
+
+    /** The fastest backend that runs here. */
+    public static Request auto() {
+      return new Request("auto", AUTO);
+    }
+
+    /** This backend or none. */
+    public static Request only(Backend backend) {
+      return new Request(backend.option(), List.of(backend));
+    }
+
+    /**
+     * Reads an option.
+     *
+     * @throws IllegalArgumentException for an unknown name; the message lists the choices
+     */
+    public static Request parse(String option) {
+      String name = option.toLowerCase(Locale.ROOT);
+      if (name.equals("auto")) {
+        return auto();
+      }
+      return Arrays.stream(Backend.values())
+          .filter(backend -> backend.option().equals(name))
+          .findFirst()
+          .map(Request::only)
+          .orElseThrow(() -> new IllegalArgumentException(unknown(option)));
+    }
+
+    private static String unknown(String option) {
+      return "unknown backend '%s'; choose auto, %s"
+          .formatted(
+              option,
+              Arrays.stream(Backend.values())
+                  .map(Backend::option)
+                  .collect(Collectors.joining(", ")));
+    }
+  }
+
+  /**
+   * What was chosen.
+   *
+   * @param backend runs
+   * @param refusals of the candidates before it, in the order they were tried
+   */
+  public record Selection(Backend backend, List<Refusal> refusals) {
+    @Override
+    public String toString() {
+      return refusals.isEmpty()
+          ? backend.option()
+          : refusals.stream()
+              .map(Refusal::toString)
+              .collect(Collectors.joining("; ", backend.option() + " (", ")"));
+    }
+  }
+
+  /**
+   * The first candidate that {@code probes} do not refuse.
+   *
+   * @throws BackendUnavailableException where all are refused, with every reason
+   */
+  public static Selection select(Request request, Probes probes) {
+    List<Refusal> refusals = new ArrayList<>();
+    for (Backend candidate : request.candidates()) {
+      Optional<String> reason = probes.refusal(candidate);
+      if (reason.isEmpty()) {
+        return new Selection(candidate, List.copyOf(refusals));
+      }
+      refusals.add(new Refusal(candidate, reason.get()));
+    }
+    throw new BackendUnavailableException(request.name(), refusals);
+  }
+}

@@ -1,0 +1,70 @@
+package org.sparkmoe.kernels.backend;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.sparkmoe.kernels.backend.BackendSelector.Request;
+import org.sparkmoe.kernels.backend.BackendSelector.Selection;
+
+final class BackendSelectorTest {
+  private static final Probes MODERN = new Probes(true, 256, true);
+
+  @Test
+  void autoTakesTheFastestAndKeepsTheRefusals() {
+    Selection selection = BackendSelector.select(Request.auto(), MODERN);
+    assertThat(selection.backend()).isEqualTo(Backend.VECTOR);
+    assertThat(selection.refusals())
+        .extracting(Refusal::backend)
+        .containsExactly(Backend.CUDA, Backend.ONEDNN);
+    assertThat(selection)
+        .hasToString(
+            "vector (cuda: it is not part of this version; use vector or auto;"
+                + " onednn: it is not part of this version; use vector or auto)");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "false,0,true,--add-modules=jdk.incubator.vector",
+    "true,64,true,at least 128",
+    "true,512,false,without its C2 compiler"
+  })
+  void autoFallsToScalarAndSaysWhy(boolean module, int bits, boolean jit, String reason) {
+    Selection selection = BackendSelector.select(Request.auto(), new Probes(module, bits, jit));
+    assertThat(selection.backend()).isEqualTo(Backend.SCALAR);
+    assertThat(selection.refusals()).last().asString().startsWith("vector: ").contains(reason);
+  }
+
+  @Test
+  void explicitRequestsNeverFallBack() {
+    assertThatThrownBy(() -> BackendSelector.select(Request.only(Backend.CUDA), MODERN))
+        .isInstanceOf(BackendUnavailableException.class)
+        .hasMessage(
+            "backend cuda cannot run here: cuda: it is not part of this version; use vector or"
+                + " auto");
+    assertThatThrownBy(
+            () -> BackendSelector.select(Request.parse("VECTOR"), new Probes(false, 0, true)))
+        .hasMessageContaining("is not loaded");
+  }
+
+  @Test
+  void explicitChoiceHasNoRefusals() {
+    Selection selection = BackendSelector.select(Request.parse("scalar"), MODERN);
+    assertThat(selection).hasToString("scalar");
+  }
+
+  @Test
+  void unknownNamesListTheChoices() {
+    assertThatThrownBy(() -> Request.parse("fast"))
+        .hasMessage("unknown backend 'fast'; choose auto, scalar, vector, onednn, cuda");
+  }
+
+  @Test
+  void gathersTheFactsOfThisJvm() {
+    Probes probes = Probes.gather();
+    assertThat(probes.vectorModule()).isTrue();
+    assertThat(probes.vectorBits()).isPositive();
+  }
+}
