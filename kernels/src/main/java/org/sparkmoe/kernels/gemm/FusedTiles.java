@@ -1,0 +1,178 @@
+package org.sparkmoe.kernels.gemm;
+
+import static jdk.incubator.vector.FloatVector.broadcast;
+import static jdk.incubator.vector.FloatVector.fromArray;
+import static org.sparkmoe.kernels.simd.Simd.FLOATS;
+import static org.sparkmoe.kernels.simd.Simd.INTS;
+import static org.sparkmoe.kernels.simd.Simd.LANES;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
+
+/**
+ * The inner loops for few rows of X against bf16 panels: weights are widened in registers, because
+ * a strip of f32 would be written and read for too few products. Tiles, sums and their order are
+ * those of {@link Tiles}; the two registers of a tile hold columns n and n + 16, as {@link Panels}
+ * pairs them.
+ */
+final class FusedTiles {
+  private static final int HALF = Panels.WIDTH / 2;
+  private static final int WIDTH = Panels.WIDTH;
+  private static final int STEP = HALF * Integer.BYTES;
+  private static final int HIGH = 0xFFFF0000;
+
+  private FusedTiles() {}
+
+  /** Multiplies like {@link Tiles#multiply}, with w as stored, from {@code wByte}. */
+  static void multiply(
+      int rows,
+      float[] x,
+      int xFrom,
+      MemorySegment w,
+      long wByte,
+      int depth,
+      float[] c,
+      int cFrom) {
+    for (int lane = 0; lane < HALF; lane += LANES) {
+      long from = wByte + (long) lane * Integer.BYTES;
+      switch (rows) {
+        case 8 -> rows8(x, xFrom, w, from, depth, c, cFrom + lane);
+        case 4 -> rows4(x, xFrom, w, from, depth, c, cFrom + lane);
+        default -> rows1(x, xFrom, w, from, depth, c, cFrom + lane);
+      }
+    }
+  }
+
+  private static void rows1(
+      float[] x, int xFrom, MemorySegment w, long wByte, int depth, float[] c, int cFrom) {
+    FloatVector c0 = fromArray(FLOATS, c, cFrom);
+    FloatVector c1 = fromArray(FLOATS, c, cFrom + HALF);
+    for (int k = 0; k < depth; k++) {
+      IntVector pairs = load(w, wByte + (long) k * STEP);
+      FloatVector xk = broadcast(FLOATS, x[xFrom + k]);
+      c0 = xk.fma(low(pairs), c0);
+      c1 = xk.fma(high(pairs), c1);
+    }
+    c0.intoArray(c, cFrom);
+    c1.intoArray(c, cFrom + HALF);
+  }
+
+  private static void rows4(
+      float[] x, int xFrom, MemorySegment w, long wByte, int depth, float[] c, int cFrom) {
+    FloatVector c00 = fromArray(FLOATS, c, cFrom);
+    FloatVector c01 = fromArray(FLOATS, c, cFrom + HALF);
+    FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
+    FloatVector c11 = fromArray(FLOATS, c, cFrom + WIDTH + HALF);
+    FloatVector c20 = fromArray(FLOATS, c, cFrom + 2 * WIDTH);
+    FloatVector c21 = fromArray(FLOATS, c, cFrom + 2 * WIDTH + HALF);
+    FloatVector c30 = fromArray(FLOATS, c, cFrom + 3 * WIDTH);
+    FloatVector c31 = fromArray(FLOATS, c, cFrom + 3 * WIDTH + HALF);
+    for (int k = 0; k < depth; k++) {
+      IntVector pairs = load(w, wByte + (long) k * STEP);
+      FloatVector w0 = low(pairs);
+      FloatVector w1 = high(pairs);
+      int xk = xFrom + k * 4;
+      FloatVector x0 = broadcast(FLOATS, x[xk]);
+      c00 = x0.fma(w0, c00);
+      c01 = x0.fma(w1, c01);
+      FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
+      c10 = x1.fma(w0, c10);
+      c11 = x1.fma(w1, c11);
+      FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
+      c20 = x2.fma(w0, c20);
+      c21 = x2.fma(w1, c21);
+      FloatVector x3 = broadcast(FLOATS, x[xk + 3]);
+      c30 = x3.fma(w0, c30);
+      c31 = x3.fma(w1, c31);
+    }
+    c00.intoArray(c, cFrom);
+    c01.intoArray(c, cFrom + HALF);
+    c10.intoArray(c, cFrom + WIDTH);
+    c11.intoArray(c, cFrom + WIDTH + HALF);
+    c20.intoArray(c, cFrom + 2 * WIDTH);
+    c21.intoArray(c, cFrom + 2 * WIDTH + HALF);
+    c30.intoArray(c, cFrom + 3 * WIDTH);
+    c31.intoArray(c, cFrom + 3 * WIDTH + HALF);
+  }
+
+  private static void rows8(
+      float[] x, int xFrom, MemorySegment w, long wByte, int depth, float[] c, int cFrom) {
+    FloatVector c00 = fromArray(FLOATS, c, cFrom);
+    FloatVector c01 = fromArray(FLOATS, c, cFrom + HALF);
+    FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
+    FloatVector c11 = fromArray(FLOATS, c, cFrom + WIDTH + HALF);
+    FloatVector c20 = fromArray(FLOATS, c, cFrom + 2 * WIDTH);
+    FloatVector c21 = fromArray(FLOATS, c, cFrom + 2 * WIDTH + HALF);
+    FloatVector c30 = fromArray(FLOATS, c, cFrom + 3 * WIDTH);
+    FloatVector c31 = fromArray(FLOATS, c, cFrom + 3 * WIDTH + HALF);
+    FloatVector c40 = fromArray(FLOATS, c, cFrom + 4 * WIDTH);
+    FloatVector c41 = fromArray(FLOATS, c, cFrom + 4 * WIDTH + HALF);
+    FloatVector c50 = fromArray(FLOATS, c, cFrom + 5 * WIDTH);
+    FloatVector c51 = fromArray(FLOATS, c, cFrom + 5 * WIDTH + HALF);
+    FloatVector c60 = fromArray(FLOATS, c, cFrom + 6 * WIDTH);
+    FloatVector c61 = fromArray(FLOATS, c, cFrom + 6 * WIDTH + HALF);
+    FloatVector c70 = fromArray(FLOATS, c, cFrom + 7 * WIDTH);
+    FloatVector c71 = fromArray(FLOATS, c, cFrom + 7 * WIDTH + HALF);
+    for (int k = 0; k < depth; k++) {
+      IntVector pairs = load(w, wByte + (long) k * STEP);
+      FloatVector w0 = low(pairs);
+      FloatVector w1 = high(pairs);
+      int xk = xFrom + k * 8;
+      FloatVector x0 = broadcast(FLOATS, x[xk]);
+      c00 = x0.fma(w0, c00);
+      c01 = x0.fma(w1, c01);
+      FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
+      c10 = x1.fma(w0, c10);
+      c11 = x1.fma(w1, c11);
+      FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
+      c20 = x2.fma(w0, c20);
+      c21 = x2.fma(w1, c21);
+      FloatVector x3 = broadcast(FLOATS, x[xk + 3]);
+      c30 = x3.fma(w0, c30);
+      c31 = x3.fma(w1, c31);
+      FloatVector x4 = broadcast(FLOATS, x[xk + 4]);
+      c40 = x4.fma(w0, c40);
+      c41 = x4.fma(w1, c41);
+      FloatVector x5 = broadcast(FLOATS, x[xk + 5]);
+      c50 = x5.fma(w0, c50);
+      c51 = x5.fma(w1, c51);
+      FloatVector x6 = broadcast(FLOATS, x[xk + 6]);
+      c60 = x6.fma(w0, c60);
+      c61 = x6.fma(w1, c61);
+      FloatVector x7 = broadcast(FLOATS, x[xk + 7]);
+      c70 = x7.fma(w0, c70);
+      c71 = x7.fma(w1, c71);
+    }
+    c00.intoArray(c, cFrom);
+    c01.intoArray(c, cFrom + HALF);
+    c10.intoArray(c, cFrom + WIDTH);
+    c11.intoArray(c, cFrom + WIDTH + HALF);
+    c20.intoArray(c, cFrom + 2 * WIDTH);
+    c21.intoArray(c, cFrom + 2 * WIDTH + HALF);
+    c30.intoArray(c, cFrom + 3 * WIDTH);
+    c31.intoArray(c, cFrom + 3 * WIDTH + HALF);
+    c40.intoArray(c, cFrom + 4 * WIDTH);
+    c41.intoArray(c, cFrom + 4 * WIDTH + HALF);
+    c50.intoArray(c, cFrom + 5 * WIDTH);
+    c51.intoArray(c, cFrom + 5 * WIDTH + HALF);
+    c60.intoArray(c, cFrom + 6 * WIDTH);
+    c61.intoArray(c, cFrom + 6 * WIDTH + HALF);
+    c70.intoArray(c, cFrom + 7 * WIDTH);
+    c71.intoArray(c, cFrom + 7 * WIDTH + HALF);
+  }
+
+  private static IntVector load(MemorySegment w, long fromByte) {
+    return IntVector.fromMemorySegment(INTS, w, fromByte, ByteOrder.LITTLE_ENDIAN);
+  }
+
+  private static FloatVector low(IntVector pairs) {
+    return pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+  }
+
+  private static FloatVector high(IntVector pairs) {
+    return pairs.and(HIGH).reinterpretAsFloats();
+  }
+}

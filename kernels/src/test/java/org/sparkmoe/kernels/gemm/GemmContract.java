@@ -1,0 +1,138 @@
+package org.sparkmoe.kernels.gemm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.Workspace;
+import org.sparkmoe.kernels.testing.RandomTensors;
+import org.sparkmoe.kernels.testing.Rows;
+
+/** What every {@link Gemm} does; one small subclass per implementation. */
+abstract class GemmContract {
+
+  abstract Gemm gemm();
+
+  /** {@code Y = X Wᵀ + b} for M × K by N × K. */
+  record Case(int m, int n, int k, DType dtype, boolean bias) {
+    RandomTensors random() {
+      return new RandomTensors(m * 1000003L + n * 1009L + k);
+    }
+  }
+
+  static List<Case> awkward() {
+    return List.of(
+        new Case(0, 33, 13, DType.F32, true),
+        new Case(1, 1, 1, DType.F32, false),
+        new Case(1, 33, 207, DType.F32, true),
+        new Case(2, 207, 33, DType.BF16, false),
+        new Case(3, 31, 13, DType.F16, true),
+        new Case(4, 32, 256, DType.BF16, true),
+        new Case(5, 65, 257, DType.F32, false),
+        new Case(7, 64, 600, DType.F16, false),
+        new Case(9, 13, 1025, DType.BF16, true),
+        new Case(8, 33, 300, DType.BF16, true),
+        new Case(32, 33, 300, DType.BF16, false),
+        new Case(33, 33, 300, DType.BF16, false),
+        new Case(33, 207, 13, DType.F16, true),
+        new Case(270, 33, 5, DType.BF16, false),
+        new Case(70, 33, 3000, DType.F32, false));
+  }
+
+  @ParameterizedTest
+  @MethodSource("awkward")
+  void agreesWithTheSpecification(Case c) {
+    RandomTensors random = c.random();
+    Matrix w = random.matrix(c.n(), c.k(), c.dtype());
+    float[] bias = c.bias() ? random.normals(c.n(), 1) : null;
+    float[] x = random.normals(c.m() * c.k(), 1);
+    float[] expected = multiply(new ScalarGemm(), c.m(), x, w, bias);
+    float[] actual = multiply(gemm(), c.m(), x, w, bias);
+    Rows.assertClose(actual, expected, c.n(), 1e-5, c + ", " + random);
+  }
+
+  @Test
+  void aRowHasTheSameBitsAloneAndAmongOthers() {
+    RandomTensors random = new RandomTensors(37);
+    for (DType dtype : DType.values()) {
+      Matrix w = random.matrix(45, 530, dtype);
+      float[] bias = random.normals(45, 1);
+      float[] x = random.normals(37 * 530, 1);
+      float[] all = multiply(gemm(), 37, x, w, bias);
+      for (int row = 0; row < 37; row++) {
+        Rows.assertSameBits(
+            multiply(gemm(), 1, Rows.row(x, 530, row), w, bias),
+            Rows.row(all, 45, row),
+            dtype + ", row " + row + ", " + random);
+      }
+      float[] tail = Arrays.copyOfRange(x, 11 * 530, x.length);
+      Rows.assertSameBits(
+          multiply(gemm(), 26, tail, w, bias),
+          Arrays.copyOfRange(all, 11 * 45, all.length),
+          dtype + ", 26 rows, " + random);
+    }
+  }
+
+  /** A product with 1 is the weight itself: every one of the 65536 patterns is widened exactly. */
+  @Test
+  void widensEveryBitPatternExactly() {
+    for (DType dtype : List.of(DType.BF16, DType.F16)) {
+      int patterns = 1 << 16;
+      MemorySegment data = MemorySegment.ofArray(new byte[2 * patterns]);
+      float[] expected = new float[patterns];
+      for (int i = 0; i < patterns; i++) {
+        data.set(DType.LE_SHORT, 2L * i, (short) i);
+        expected[i] = Math.fma(1f, dtype.get(data, i), 0f);
+      }
+      Matrix w = new Matrix(data, dtype, patterns, 1);
+      Rows.assertSameBits(multiply(gemm(), 1, new float[] {1}, w, null), expected, dtype);
+    }
+  }
+
+  @Test
+  void emptyShapesAreFine() {
+    assertThat(multiply(gemm(), 3, new float[0], Matrix.of(2, 0), new float[] {1, 2}))
+        .containsExactly(1, 2, 1, 2, 1, 2);
+    assertThat(multiply(gemm(), 2, new float[6], Matrix.of(0, 3), null)).isEmpty();
+  }
+
+  @Test
+  void refusesWeightsPackedForAnother() {
+    Gemm other = gemm() instanceof ScalarGemm ? new VectorGemm() : new ScalarGemm();
+    try (Arena arena = Arena.ofConfined()) {
+      PackedMatrix w = other.pack(Matrix.of(1, 1, 1), arena);
+      MemorySegment x = MemorySegment.ofArray(new float[1]);
+      MemorySegment y = MemorySegment.ofArray(new float[1]);
+      Workspace ws = Workspace.ofBytes(gemm().workspaceBytes(1, 1));
+      assertThatThrownBy(() -> gemm().multiply(1, x, w, null, y, ws))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("pack them with the kernel that multiplies");
+    }
+  }
+
+  static float[] multiply(Gemm gemm, int rows, float[] x, Matrix w, float[] biasOrNull) {
+    float[] y = new float[rows * w.rows()];
+    Arrays.fill(y, Float.NaN);
+    try (Arena arena = Arena.ofConfined()) {
+      Workspace ws = Workspace.ofBytes(gemm.workspaceBytes(rows, w.cols()));
+      Arrays.fill(ws.floats(), Float.NaN);
+      gemm.multiply(
+          rows,
+          MemorySegment.ofArray(x),
+          gemm.pack(w, arena),
+          biasOrNull,
+          MemorySegment.ofArray(y),
+          ws);
+      assertThat(ws.mark()).as("workspace given back").isZero();
+    }
+    return y;
+  }
+}
