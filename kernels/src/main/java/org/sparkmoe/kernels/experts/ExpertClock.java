@@ -1,0 +1,17 @@
+package org.sparkmoe.kernels.experts;
+
+/** Told how long each expert ran, for statistics. Called by the thread that computes. */
+@FunctionalInterface
+public interface ExpertClock {
+  /** Nobody wants to know. */
+  ExpertClock NONE = (expert, rows, nanos) -> {};
+
+  /**
+   * An expert has run.
+   *
+   * @param expert global id
+   * @param rows it computed
+   * @param nanos wall time of its kernel, without gathering and scattering rows
+   */
+  void ran(int expert, int rows, long nanos);
+}

@@ -1,0 +1,78 @@
+package org.sparkmoe.kernels.experts;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import org.sparkmoe.kernels.backend.Backend;
+import org.sparkmoe.kernels.backend.BackendUnavailableException;
+import org.sparkmoe.kernels.backend.Probes;
+import org.sparkmoe.kernels.gemm.Gemm;
+import org.sparkmoe.kernels.tensor.Workspace;
+
+/**
+ * The feed-forward of one expert over rows already gathered for it:
+ *
+ * <pre>
+ *   Y = act(X W1ᵀ + b1, X W3ᵀ + b3) W2ᵀ + b2
+ * </pre>
+ *
+ * <p>Router weights are not applied here. A row of Y depends on its own row of X only, bit for bit.
+ * Thread-safe.
+ */
+public sealed interface ExpertKernel permits ScalarExpertKernel, VectorExpertKernel {
+
+  /**
+   * The kernel of {@code backend}.
+   *
+   * @throws BackendUnavailableException where it cannot run on this JVM
+   */
+  static ExpertKernel of(Backend backend) {
+    Probes probes = Probes.gather();
+    probes
+        .refusal(backend)
+        .ifPresent(
+            reason -> {
+              throw new BackendUnavailableException(backend, reason);
+            });
+    return switch (backend) {
+      case SCALAR -> new ScalarExpertKernel();
+      case VECTOR -> new VectorExpertKernel();
+      case ONEDNN, CUDA -> throw new AssertionError(backend + " is refused above");
+    };
+  }
+
+  /** What it runs on. */
+  Backend backend();
+
+  /** The matrix product for everything around the experts: router and gates. */
+  Gemm gemm();
+
+  /**
+   * Packs an expert for this kernel. Costs about as much as copying the weights: once per expert,
+   * never per batch.
+   *
+   * @param arena owns the packed copy, where one is made; shared where several threads use it
+   * @throws IllegalArgumentException where a gated activation meets weights without w3, or the
+   *     other way round
+   */
+  PreparedExpert prepare(ExpertWeights weights, Activation activation, Arena arena);
+
+  /**
+   * Workspace of {@link #forward}.
+   *
+   * @param rows at most
+   * @param hidden H
+   * @param intermediate I
+   */
+  long workspaceBytes(int rows, int hidden, int intermediate);
+
+  /**
+   * Computes {@code Y}.
+   *
+   * @param expert prepared by this kernel
+   * @param rows may be 0
+   * @param x rows × H, row-major f32
+   * @param y rows × H, row-major f32, must not overlap x
+   * @param ws at least {@link #workspaceBytes} free
+   */
+  void forward(PreparedExpert expert, int rows, MemorySegment x, MemorySegment y, Workspace ws);
+}

@@ -1,0 +1,48 @@
+package org.sparkmoe.kernels.experts;
+
+import java.lang.foreign.Arena;
+import org.sparkmoe.kernels.gemm.Gemm;
+import org.sparkmoe.kernels.gemm.PackedMatrix;
+
+/** An expert whose projections are packed for a {@link Gemm}. */
+record PackedExpert(
+    PackedMatrix w1,
+    PackedMatrix w3OrNull,
+    PackedMatrix w2,
+    float[] b1OrNull,
+    float[] b3OrNull,
+    float[] b2OrNull,
+    Activation activation)
+    implements PreparedExpert {
+
+  static PackedExpert pack(ExpertWeights weights, Activation activation, Gemm gemm, Arena arena) {
+    if (activation.gated() != weights.w3().isPresent()) {
+      throw new IllegalArgumentException(
+          "activation %s and an expert %s w3 do not go together"
+              .formatted(activation.kind(), activation.gated() ? "without" : "with"));
+    }
+    return new PackedExpert(
+        gemm.pack(weights.w1(), arena),
+        weights.w3().map(w3 -> gemm.pack(w3, arena)).orElse(null),
+        gemm.pack(weights.w2(), arena),
+        weights.b1OrNull(),
+        weights.b3OrNull(),
+        weights.b2OrNull(),
+        activation);
+  }
+
+  @Override
+  public int hidden() {
+    return w1.cols();
+  }
+
+  @Override
+  public int intermediate() {
+    return w1.rows();
+  }
+
+  @Override
+  public long bytes() {
+    return w1.bytes() + w2.bytes() + (w3OrNull == null ? 0 : w3OrNull.bytes());
+  }
+}

@@ -1,0 +1,17 @@
+package org.sparkmoe.kernels.experts;
+
+/**
+ * One expert, ready for the {@link ExpertKernel} that prepared it. Immutable and shared by all
+ * threads; it lives as long as the arena it was prepared in and the weights it was made of.
+ */
+public sealed interface PreparedExpert permits PackedExpert {
+
+  /** H. */
+  int hidden();
+
+  /** I. */
+  int intermediate();
+
+  /** Bytes of the projections as this backend holds them. */
+  long bytes();
+}

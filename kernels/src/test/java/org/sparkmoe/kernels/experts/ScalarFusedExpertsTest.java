@@ -1,0 +1,8 @@
+package org.sparkmoe.kernels.experts;
+
+final class ScalarFusedExpertsTest extends FusedExpertsContract {
+  @Override
+  ExpertKernel kernel() {
+    return new ScalarExpertKernel();
+  }
+}
