@@ -1,0 +1,212 @@
+package org.sparkmoe.kernels.layer;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Optional;
+import org.sparkmoe.kernels.combine.InputWeight;
+import org.sparkmoe.kernels.combine.WeightAndReduce;
+import org.sparkmoe.kernels.experts.DispatchedTokens;
+import org.sparkmoe.kernels.experts.ExpertBank;
+import org.sparkmoe.kernels.experts.ExpertClock;
+import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.experts.ExpertLoad;
+import org.sparkmoe.kernels.experts.ExpertWeights;
+import org.sparkmoe.kernels.experts.PreparedExpert;
+import org.sparkmoe.kernels.experts.StandardExperts;
+import org.sparkmoe.kernels.gemm.PackedMatrix;
+import org.sparkmoe.kernels.permute.ExpertMap;
+import org.sparkmoe.kernels.permute.TokenRoutes;
+import org.sparkmoe.kernels.router.Router;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.Workspace;
+
+/**
+ * A layer ready to run, shared by all tasks of an executor. The router is packed at once; each
+ * expert is read and packed when it is first needed, exactly once. Thread-safe; one workspace per
+ * thread. Lives as long as its arena and its {@link LayerWeights}.
+ */
+public final class PreparedLayer implements ExpertBank {
+  private final MoeLayerSpec spec;
+  private final ExpertKernel kernel;
+  private final Router router;
+  private final PackedMatrix routerWeight;
+  private final float[] routerBiasOrNull;
+  private final float[] selectionBiasOrNull;
+  private final float[] outputBiasOrNull;
+  private final LazyExperts experts;
+  private final Optional<SharedExpert> shared;
+
+  private PreparedLayer(MoeLayerSpec spec, LayerWeights weights, ExpertKernel kernel, Arena arena) {
+    this.spec = spec;
+    this.kernel = kernel;
+    this.router = Router.of(spec.routing(), spec.experts());
+    this.routerWeight = kernel.gemm().pack(weights.router(), arena);
+    this.routerBiasOrNull = weights.routerBias().orElse(null);
+    this.selectionBiasOrNull = weights.selectionBias().orElse(null);
+    this.outputBiasOrNull = weights.outputBias().orElse(null);
+    this.experts = new LazyExperts(spec.experts(), id -> prepareExpert(id, weights, arena));
+    this.shared = spec.shared().map(s -> SharedExpert.prepare(s, spec, weights, kernel, arena));
+  }
+
+  /**
+   * Prepares a layer.
+   *
+   * @param weights borrowed; kept open as long as the layer is used
+   * @param arena owns the packed weights; shared where several threads use the layer
+   * @throws IllegalArgumentException where tensors do not have the shapes {@code spec} announces
+   */
+  public static PreparedLayer prepare(
+      MoeLayerSpec spec, LayerWeights weights, ExpertKernel kernel, Arena arena) {
+    LayerShapes.check(spec, weights);
+    return new PreparedLayer(spec, weights, kernel, arena);
+  }
+
+  public MoeLayerSpec spec() {
+    return spec;
+  }
+
+  /** The kernel that prepared the experts and has to run them. */
+  public ExpertKernel kernel() {
+    return kernel;
+  }
+
+  /** Workspace of every method here, for calls of up to {@code tokens} tokens. */
+  public long workspaceBytes(int tokens) {
+    long hidden = spec.hidden();
+    ExpertLoad load =
+        new ExpertLoad(Math.multiplyExact(tokens, spec.topK()), spec.hidden(), spec.intermediate());
+    long routed = routedExperts(ExpertClock.NONE).workspaceBytes(load);
+    return Workspace.bytes(tokens * hidden)
+        + Math.max(
+            routeWorkspaceBytes(tokens), Math.max(routed, sharedExpertWorkspaceBytes(tokens)));
+  }
+
+  /** Workspace of {@link #logits} and {@link #route}. */
+  public long routeWorkspaceBytes(int tokens) {
+    return kernel.gemm().workspaceBytes(tokens, spec.hidden());
+  }
+
+  /** Workspace of {@link #sharedExpert}; 0 without one. */
+  public long sharedExpertWorkspaceBytes(int tokens) {
+    return shared.map(s -> s.workspaceBytes(tokens)).orElse(0L);
+  }
+
+  /**
+   * Router logits: {@code hidden · routerᵀ + routerBias}.
+   *
+   * @param hidden tokens × H f32
+   * @param out receives tokens × E
+   */
+  public void logits(int tokens, MemorySegment hidden, float[] out, Workspace ws) {
+    kernel
+        .gemm()
+        .multiply(tokens, hidden, routerWeight, routerBiasOrNull, MemorySegment.ofArray(out), ws);
+  }
+
+  /**
+   * Chooses the experts of each token.
+   *
+   * @param hidden tokens × H f32
+   * @param topkIds receives tokens × k expert ids
+   * @param topkWeights receives tokens × k weights
+   */
+  public void route(
+      int tokens, MemorySegment hidden, int[] topkIds, float[] topkWeights, Workspace ws) {
+    float[] logits = new float[Math.multiplyExact(tokens, spec.experts())];
+    logits(tokens, hidden, logits, ws);
+    router.route(tokens, logits, selectionBiasOrNull, topkIds, topkWeights);
+  }
+
+  /** Routed expert {@code id}; blocks while it is read and packed for the first time. */
+  @Override
+  public PreparedExpert expert(int id) {
+    return experts.get(id);
+  }
+
+  /**
+   * The shared expert, its sigmoid gate included.
+   *
+   * @param hidden tokens × H f32, not weighed by the router
+   * @param out tokens × H f32
+   * @throws IllegalStateException where the layer has none
+   */
+  public void sharedExpert(int tokens, MemorySegment hidden, MemorySegment out, Workspace ws) {
+    shared
+        .orElseThrow(() -> new IllegalStateException("this layer has no shared expert"))
+        .forward(tokens, hidden, out, ws);
+  }
+
+  /**
+   * The whole layer in one process, as {@link MoeLayerSpec} writes it.
+   *
+   * @param hidden tokens × H f32
+   * @param out tokens × H f32, must not overlap {@code hidden}
+   * @param ws at least {@link #workspaceBytes} free
+   */
+  public void forward(int tokens, MemorySegment hidden, MemorySegment out, Workspace ws) {
+    forward(tokens, hidden, out, ws, ExpertClock.NONE);
+  }
+
+  /** As above, and {@code clock} is told how long each routed expert ran. */
+  public void forward(
+      int tokens, MemorySegment hidden, MemorySegment out, Workspace ws, ExpertClock clock) {
+    int slots = Math.multiplyExact(tokens, spec.topK());
+    int[] ids = new int[slots];
+    float[] weights = new float[slots];
+    route(tokens, hidden, ids, weights, ws);
+    TokenRoutes routes = TokenRoutes.uniform(tokens, spec.topK(), ids, weights);
+
+    int mark = ws.mark();
+    MemorySegment buffer = ws.segment((long) tokens * spec.hidden());
+    MemorySegment x = hidden;
+    if (spec.routing().weightOnInput()) {
+      InputWeight.apply(tokens, spec.hidden(), hidden, weights, buffer);
+      x = buffer;
+      routes = routes.withUnitWeights();
+    }
+    var dispatched = new DispatchedTokens.Standard(routes, spec.hidden(), x);
+    routedExperts(clock).apply(dispatched, ExpertMap.all(spec.experts()), this, ws, out);
+    if (shared.isPresent()) {
+      sharedExpert(tokens, hidden, buffer, ws);
+    }
+    finish(tokens, shared.isPresent() ? buffer : null, out);
+    ws.release(mark);
+  }
+
+  /**
+   * The last step of the layer, on sums of routed experts: adds the shared expert, then the output
+   * bias, in f32.
+   *
+   * @param sharedOrNull tokens × H f32, or null without a shared expert
+   * @param out tokens × H f32, in place
+   */
+  public void finish(int tokens, MemorySegment sharedOrNull, MemorySegment out) {
+    if (sharedOrNull == null && outputBiasOrNull == null) {
+      return;
+    }
+    for (int token = 0; token < tokens; token++) {
+      long from = (long) token * spec.hidden();
+      for (int h = 0; h < spec.hidden(); h++) {
+        float sum = DType.F32.get(out, from + h);
+        if (sharedOrNull != null) {
+          sum += DType.F32.get(sharedOrNull, from + h);
+        }
+        if (outputBiasOrNull != null) {
+          sum += outputBiasOrNull[h];
+        }
+        DType.F32.set(out, from + h, sum);
+      }
+    }
+  }
+
+  private PreparedExpert prepareExpert(int id, LayerWeights weights, Arena arena) {
+    ExpertWeights tensors =
+        LayerShapes.checkExpert(
+            "expert " + id, weights.expert(id), spec.hidden(), spec.intermediate());
+    return kernel.prepare(tensors, spec.activation(), arena);
+  }
+
+  private StandardExperts routedExperts(ExpertClock clock) {
+    return new StandardExperts(kernel, WeightAndReduce.NO_OP, clock);
+  }
+}

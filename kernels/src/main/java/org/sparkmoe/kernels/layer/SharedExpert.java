@@ -1,0 +1,67 @@
+package org.sparkmoe.kernels.layer;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.experts.ExpertWeights;
+import org.sparkmoe.kernels.experts.PreparedExpert;
+import org.sparkmoe.kernels.gemm.PackedMatrix;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.Workspace;
+
+/**
+ * The expert of every token: {@code sharedExpert(x) · σ(gate · x)}, without a gate just the first.
+ */
+record SharedExpert(ExpertKernel kernel, PreparedExpert expert, PackedMatrix gateOrNull) {
+
+  static SharedExpert prepare(
+      SharedExpertSpec shared,
+      MoeLayerSpec layer,
+      LayerWeights weights,
+      ExpertKernel kernel,
+      Arena arena) {
+    ExpertWeights tensors =
+        weights
+            .sharedExpert()
+            .orElseThrow(
+                () ->
+                    new IllegalArgumentException(
+                        "the specification says a shared expert, the weights have none"));
+    LayerShapes.checkExpert("shared expert", tensors, layer.hidden(), shared.intermediate());
+    PreparedExpert expert = kernel.prepare(tensors, layer.activation(), arena);
+    if (!shared.gated()) {
+      return new SharedExpert(kernel, expert, null);
+    }
+    Matrix gate = Matrix.of(1, layer.hidden(), weights.sharedGate().orElseThrow());
+    return new SharedExpert(kernel, expert, kernel.gemm().pack(gate, arena));
+  }
+
+  long workspaceBytes(int tokens) {
+    return Workspace.bytes(tokens)
+        + Math.max(
+            kernel.workspaceBytes(tokens, expert.hidden(), expert.intermediate()),
+            kernel.gemm().workspaceBytes(tokens, expert.hidden()));
+  }
+
+  void forward(int tokens, MemorySegment hidden, MemorySegment out, Workspace ws) {
+    kernel.forward(expert, tokens, hidden, out, ws);
+    if (gateOrNull == null) {
+      return;
+    }
+    int mark = ws.mark();
+    MemorySegment gates = ws.segment(tokens);
+    kernel.gemm().multiply(tokens, hidden, gateOrNull, null, gates, ws);
+    float[] row = new float[expert.hidden()];
+    for (int token = 0; token < tokens; token++) {
+      float gate = (float) (1 / (1 + Math.exp(-DType.F32.get(gates, token))));
+      long from = DType.F32.bytes((long) token * row.length);
+      MemorySegment.copy(out, DType.LE_FLOAT, from, row, 0, row.length);
+      for (int h = 0; h < row.length; h++) {
+        row[h] *= gate;
+      }
+      MemorySegment.copy(row, 0, out, DType.LE_FLOAT, from, row.length);
+    }
+    ws.release(mark);
+  }
+}

@@ -1,0 +1,77 @@
+package org.sparkmoe.kernels.layer;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.sparkmoe.kernels.experts.Activation;
+import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.experts.PreparedExpert;
+import org.sparkmoe.kernels.router.TopKRule;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.Workspace;
+import org.sparkmoe.kernels.testing.HeapLayer;
+import org.sparkmoe.kernels.testing.RandomTensors;
+import org.sparkmoe.kernels.testing.Rows;
+
+/** What a {@link PreparedLayer} does with any kernel; one subclass per backend. */
+abstract class PreparedLayerContract {
+  private static final int HIDDEN = 33;
+  private static final int EXPERTS = 6;
+
+  abstract ExpertKernel kernel();
+
+  static List<MoeLayerSpec> specs() {
+    TopKRule softmax = TopKRule.softmax(2, true);
+    return List.of(
+        spec(softmax, null),
+        spec(TopKRule.softmax(EXPERTS, false), new SharedExpertSpec(40, false)),
+        spec(softmax, new SharedExpertSpec(13, true)),
+        spec(TopKRule.sigmoidOnInput(), new SharedExpertSpec(13, false)));
+  }
+
+  private static MoeLayerSpec spec(TopKRule rule, SharedExpertSpec sharedOrNull) {
+    return new MoeLayerSpec(HIDDEN, 21, EXPERTS, rule, Activation.SILU, sharedOrNull);
+  }
+
+  @ParameterizedTest
+  @MethodSource("specs")
+  void computesTheLayer(MoeLayerSpec spec) {
+    RandomTensors random = new RandomTensors(41);
+    HeapLayer weights = HeapLayer.random(spec, true, DType.F32, random);
+    for (int tokens : new int[] {0, 1, 13}) {
+      float[] x = random.normals(tokens * HIDDEN, 1);
+      float[] out = new float[x.length];
+      Arrays.fill(out, Float.NaN);
+      try (Arena arena = Arena.ofShared()) {
+        PreparedLayer layer = PreparedLayer.prepare(spec, weights, kernel(), arena);
+        Workspace ws = Workspace.ofBytes(layer.workspaceBytes(tokens));
+        layer.forward(tokens, MemorySegment.ofArray(x), MemorySegment.ofArray(out), ws);
+        assertThat(ws.mark()).as("workspace given back").isZero();
+      }
+      Rows.assertClose(
+          out, LayerReference.forward(spec, weights, x), HIDDEN, 1e-5, spec + ", " + random);
+    }
+  }
+
+  @Test
+  void preparesEachExpertOnceForAllThreads() {
+    MoeLayerSpec spec = specs().getFirst();
+    HeapLayer weights = HeapLayer.random(spec, false, DType.BF16, new RandomTensors(43));
+    try (Arena arena = Arena.ofShared()) {
+      PreparedLayer layer = PreparedLayer.prepare(spec, weights, kernel(), arena);
+      assertThat(weights.reads()).as("nothing is read before it is needed").isZero();
+      List<PreparedExpert> prepared =
+          IntStream.range(0, 400).parallel().mapToObj(i -> layer.expert(i % EXPERTS)).toList();
+      assertThat(weights.reads()).isEqualTo(EXPERTS);
+      assertThat(prepared).doesNotContainNull();
+      assertThat(layer.expert(3)).isSameAs(layer.expert(3));
+    }
+  }
+}
