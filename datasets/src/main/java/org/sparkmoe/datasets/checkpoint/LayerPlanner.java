@@ -1,0 +1,114 @@
+package org.sparkmoe.datasets.checkpoint;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.sparkmoe.kernels.layer.MoeLayerSpec;
+import org.sparkmoe.kernels.layer.SharedExpertSpec;
+
+/** Gives every tensor of a mixture its part, or refuses. */
+final class LayerPlanner {
+  private static final List<String> ROUTERS =
+      List.of("gate.weight", "router.weight", "router.layer.weight", "gate.wg.weight");
+
+  private static final List<String> SELECTION_BIASES =
+      List.of(
+          "gate.e_score_correction_bias",
+          "e_score_correction_bias",
+          "moe_statics.e_score_correction_bias",
+          "gate.moe_statics.e_score_correction_bias",
+          "expert_bias");
+
+  private static final List<String> SHARED =
+      List.of("shared_expert.", "shared_experts.", "shared_mlp.");
+
+  private final ModuleTensors tensors;
+  private final String module;
+  private final LayerRecipe recipe;
+  private final MoeLayerSpec spec;
+
+  /**
+   * @param module full name of the mixture, for example {@code model.layers.3.mlp}
+   */
+  LayerPlanner(ModuleTensors tensors, String module, LayerRecipe recipe) {
+    this.tensors = tensors;
+    this.module = module;
+    this.recipe = recipe;
+    this.spec = recipe.spec();
+  }
+
+  LayerPlan plan() {
+    tensors.refuseQuantized();
+    long experts = spec.experts();
+    long hidden = spec.hidden();
+    String router = tensors.take(required("router", ROUTERS), new long[] {experts, hidden});
+    String routerBias =
+        recipe.routerBias()
+            ? tensors.take(router.replaceAll("weight$", "bias"), new long[] {experts})
+            : null;
+    String selectionBias =
+        recipe.selectionBias()
+            ? tensors.take(
+                required("selection bias", SELECTION_BIASES),
+                new long[] {experts},
+                new long[] {1, experts})
+            : null;
+    ExpertLayout layout = new LayoutDetector(tensors, module, recipe).detect();
+    Optional<SharedExpertSpec> shared = spec.shared();
+    LayerPlan.Shared sharedPlan = shared.map(this::shared).orElse(null);
+    String sharedGate =
+        shared.isPresent() && shared.get().gated()
+            ? tensors.take(module + ".shared_expert_gate.weight", new long[] {1, hidden})
+            : null;
+    String outputBias =
+        recipe.outputBias() ? tensors.take(module + ".bias", new long[] {hidden}) : null;
+    tensors.refuseLeftovers();
+    return new LayerPlan(
+        router, routerBias, selectionBias, layout, sharedPlan, sharedGate, outputBias);
+  }
+
+  /** Names of the tensors that belong to a mixture; Granite's shared expert stands beside it. */
+  static boolean belongs(String module, String name) {
+    return name.startsWith(module + ".") || name.startsWith(beside(module));
+  }
+
+  private static String beside(String module) {
+    return module.substring(0, module.lastIndexOf('.')) + ".shared_mlp.";
+  }
+
+  private String required(String what, List<String> names) {
+    List<String> full = names.stream().map(name -> module + "." + name).toList();
+    return tensors
+        .oneOf(what, full)
+        .orElseThrow(
+            () ->
+                tensors.bad(
+                    "has no tensor for the %s, looked for %s; download the whole checkpoint"
+                        .formatted(what, String.join(", ", names))));
+  }
+
+  private LayerPlan.Shared shared(SharedExpertSpec shared) {
+    long hidden = spec.hidden();
+    long width = shared.intermediate();
+    String fused = beside(module) + "input_linear.weight";
+    if (tensors.has(fused)) {
+      return new LayerPlan.Shared(
+          tensors.take(fused, new long[] {2 * width, hidden}),
+          null,
+          tensors.take(beside(module) + "output_linear.weight", new long[] {hidden, width}));
+    }
+    String prefix =
+        Stream.concat(SHARED.stream().map(name -> module + "." + name), Stream.of(beside(module)))
+            .filter(name -> tensors.has(name + "gate_proj.weight"))
+            .findFirst()
+            .orElseThrow(
+                () ->
+                    tensors.bad(
+                        "has no shared expert, but config.json describes one; both must be of one"
+                            + " model"));
+    return new LayerPlan.Shared(
+        tensors.take(prefix + "gate_proj.weight", new long[] {width, hidden}),
+        tensors.take(prefix + "up_proj.weight", new long[] {width, hidden}),
+        tensors.take(prefix + "down_proj.weight", new long[] {hidden, width}));
+  }
+}
