@@ -1,0 +1,71 @@
+package org.sparkmoe.datasets.checkpoint;
+
+import java.io.IOException;
+import java.net.URI;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FilterFileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.RawLocalFileSystem;
+
+/**
+ * A file system of its own scheme, {@code mem:}, as remote as HDFS to whoever asks for its scheme;
+ * its files are those of the local one.
+ */
+public final class MemoryFileSystem extends FilterFileSystem {
+  static final String SCHEME = "mem";
+
+  /** A configuration that knows the scheme. */
+  static Configuration conf(java.nio.file.Path cache) {
+    Configuration conf = new Configuration(false);
+    conf.set("fs.mem.impl", MemoryFileSystem.class.getName());
+    conf.setBoolean("fs.mem.impl.disable.cache", true);
+    conf.set(ShardCache.FOLDER_KEY, cache.toString());
+    return conf;
+  }
+
+  public MemoryFileSystem() {
+    super(new RawLocalFileSystem());
+  }
+
+  @Override
+  public void initialize(URI name, Configuration conf) throws IOException {
+    fs.initialize(URI.create("file:///"), conf);
+    setConf(conf);
+  }
+
+  @Override
+  public URI getUri() {
+    return URI.create(SCHEME + ":///");
+  }
+
+  @Override
+  public String getScheme() {
+    return SCHEME;
+  }
+
+  @Override
+  public Path makeQualified(Path path) {
+    return new Path(SCHEME, null, path.toUri().getPath());
+  }
+
+  @Override
+  public FileStatus getFileStatus(Path path) throws IOException {
+    return fs.getFileStatus(local(path));
+  }
+
+  @Override
+  public FileStatus[] listStatus(Path path) throws IOException {
+    return fs.listStatus(local(path));
+  }
+
+  @Override
+  public FSDataInputStream open(Path path, int buffer) throws IOException {
+    return fs.open(local(path), buffer);
+  }
+
+  private static Path local(Path path) {
+    return new Path(path.toUri().getPath());
+  }
+}
