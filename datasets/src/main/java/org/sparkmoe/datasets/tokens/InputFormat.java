@@ -1,0 +1,32 @@
+package org.sparkmoe.datasets.tokens;
+
+import java.util.Locale;
+import org.sparkmoe.datasets.InputException;
+
+/** The file formats of token tables. */
+public enum InputFormat {
+  /** Found out from names, and where they say nothing, from the first bytes. */
+  AUTO,
+  /** Parquet, by Spark's own reader. */
+  PARQUET,
+  /** Arrow IPC files, see {@link org.sparkmoe.datasets.arrow.ArrowSource}. */
+  ARROW,
+  /** A tensor, see {@link org.sparkmoe.datasets.tensor.TensorSource}. */
+  SAFETENSORS;
+
+  /** Parses the option's value. */
+  public static InputFormat parse(String name) {
+    for (InputFormat format : values()) {
+      if (format.toString().equals(name.toLowerCase(Locale.ROOT))) {
+        return format;
+      }
+    }
+    throw new InputException(
+        "unknown input format " + name + "; use auto, parquet, arrow or safetensors");
+  }
+
+  @Override
+  public String toString() {
+    return name().toLowerCase(Locale.ROOT);
+  }
+}
