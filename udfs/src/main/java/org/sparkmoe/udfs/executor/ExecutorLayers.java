@@ -1,0 +1,117 @@
+package org.sparkmoe.udfs.executor;
+
+import java.lang.foreign.Arena;
+import java.util.HashMap;
+import java.util.Iterator;
+import java.util.Map;
+import org.sparkmoe.datasets.checkpoint.LayerTensors;
+import org.sparkmoe.kernels.backend.Backend;
+import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.udfs.plan.LayerPlan;
+
+/**
+ * The layers that this executor has loaded, shared by its tasks. A layer without users stays until
+ * another layer is asked for, so that consecutive stages of a job find it, and no two idle ones
+ * pile up.
+ */
+final class ExecutorLayers {
+  private static final Map<Key, Entry> LAYERS = new HashMap<>();
+
+  private ExecutorLayers() {}
+
+  private record Key(String runId, String fingerprint, Backend backend) {}
+
+  /**
+   * One loaded layer; guarded by {@link #LAYERS}, except that loading happens once, under its own
+   * lock.
+   */
+  private static final class Entry {
+    private int users;
+    private Arena arena;
+    private LayerTensors tensors;
+    private PreparedLayer prepared;
+
+    private synchronized PreparedLayer load(LayerPlan plan) {
+      if (prepared == null) {
+        LayerTensors opened = plan.layer().open(plan.hadoop().value());
+        Arena memory = Arena.ofShared();
+        try {
+          prepared =
+              PreparedLayer.prepare(plan.spec(), opened, ExpertKernel.of(plan.backend()), memory);
+        } finally {
+          if (prepared == null) {
+            memory.close();
+            opened.close();
+          }
+        }
+        tensors = opened;
+        arena = memory;
+      }
+      return prepared;
+    }
+
+    private synchronized void unload() {
+      if (prepared != null) {
+        prepared = null;
+        arena.close();
+        tensors.close();
+      }
+    }
+  }
+
+  /** A task's share of a layer. Close it once. */
+  static final class Lease implements AutoCloseable {
+    private final Entry entry;
+    private final PreparedLayer layer;
+
+    private Lease(Entry entry, PreparedLayer layer) {
+      this.entry = entry;
+      this.layer = layer;
+    }
+
+    PreparedLayer layer() {
+      return layer;
+    }
+
+    @Override
+    public void close() {
+      synchronized (LAYERS) {
+        entry.users--;
+      }
+    }
+  }
+
+  static Lease acquire(LayerPlan plan) {
+    Key key = new Key(plan.runId(), plan.layer().fingerprint(), plan.backend());
+    Entry entry;
+    synchronized (LAYERS) {
+      closeIdle(key);
+      entry = LAYERS.computeIfAbsent(key, absent -> new Entry());
+      entry.users++;
+    }
+    boolean loaded = false;
+    try {
+      Lease lease = new Lease(entry, entry.load(plan));
+      loaded = true;
+      return lease;
+    } finally {
+      if (!loaded) {
+        synchronized (LAYERS) {
+          entry.users--;
+        }
+      }
+    }
+  }
+
+  private static void closeIdle(Key wanted) {
+    Iterator<Map.Entry<Key, Entry>> entries = LAYERS.entrySet().iterator();
+    while (entries.hasNext()) {
+      Map.Entry<Key, Entry> candidate = entries.next();
+      if (!candidate.getKey().equals(wanted) && candidate.getValue().users == 0) {
+        candidate.getValue().unload();
+        entries.remove();
+      }
+    }
+  }
+}

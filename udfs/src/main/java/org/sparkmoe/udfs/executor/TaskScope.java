@@ -1,0 +1,42 @@
+package org.sparkmoe.udfs.executor;
+
+import java.lang.foreign.Arena;
+import org.apache.spark.TaskContext;
+import org.apache.spark.util.TaskCompletionListener;
+import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.udfs.plan.LayerPlan;
+
+/**
+ * What a task holds until it completes, well or not: native memory and a share of its executor's
+ * weights. Tied to the task attempt, not to a thread.
+ */
+public final class TaskScope {
+  private final Arena arena = Arena.ofShared();
+
+  private TaskScope() {}
+
+  /** A scope that closes when the current task completes. */
+  public static TaskScope current() {
+    TaskScope scope = new TaskScope();
+    scope.onCompletion(scope.arena::close);
+    return scope;
+  }
+
+  /** Memory of the task. */
+  public Arena arena() {
+    return arena;
+  }
+
+  /** The layer of {@code plan}, loaded and packed once per executor, until the task completes. */
+  public PreparedLayer layer(LayerPlan plan) {
+    ExecutorLayers.Lease lease = ExecutorLayers.acquire(plan);
+    onCompletion(lease::close);
+    return lease.layer();
+  }
+
+  /** Runs {@code action} when the task completes, the last one given first. */
+  public void onCompletion(Runnable action) {
+    TaskCompletionListener listener = context -> action.run();
+    TaskContext.get().addTaskCompletionListener(listener);
+  }
+}

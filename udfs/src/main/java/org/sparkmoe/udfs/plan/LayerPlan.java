@@ -1,0 +1,86 @@
+package org.sparkmoe.udfs.plan;
+
+import java.io.Serializable;
+import org.apache.spark.util.SerializableConfiguration;
+import org.sparkmoe.datasets.checkpoint.MoeLayer;
+import org.sparkmoe.kernels.backend.Backend;
+import org.sparkmoe.kernels.layer.MoeLayerSpec;
+import org.sparkmoe.kernels.permute.ExpertPlacement;
+import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.quant.ActivationScheme.Granularity;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.udfs.tokens.TokenFormat;
+
+/**
+ * One layer over one table of tokens: the choices that must be the same in every task, so that a
+ * retry on another executor gives the same bytes.
+ *
+ * @param runId distinguishes runs: weights are loaded once per run, never taken over from an
+ *     earlier one
+ * @param layer where the weights are and what they compute
+ * @param backend chosen once, on the driver
+ * @param codec how activations travel in dispatch; holds the scalar scale of a per-tensor scheme
+ * @param placement experts to lanes; not used by the replicated form
+ * @param tokens form of the input rows
+ * @param outputDtype elements of the output column
+ * @param batchBytes memory that one task may fill with activations and their expert outputs
+ * @param hadoop configuration to reach the checkpoint with
+ */
+public record LayerPlan(
+    String runId,
+    MoeLayer layer,
+    Backend backend,
+    ActivationCodec codec,
+    ExpertPlacement placement,
+    TokenFormat tokens,
+    DType outputDtype,
+    long batchBytes,
+    SerializableConfiguration hadoop)
+    implements Serializable {
+  /** Default of {@link #batchBytes}. */
+  public static final long DEFAULT_BATCH_BYTES = 128L << 20;
+
+  /** Most bytes of a dispatch block. */
+  private static final int LARGEST_BLOCK = 4 << 20;
+
+  private static final int SMALLEST_BLOCK = 256 << 10;
+
+  /** Blocks that a task fills at the same time, one per lane, take no more than this together. */
+  private static final int OPEN_BLOCKS = 64 << 20;
+
+  private static final int MOST_TOKENS = 8192;
+
+  public MoeLayerSpec spec() {
+    return layer.spec();
+  }
+
+  /** Tokens that are computed together: as many as {@link #batchBytes} holds, at most 8192. */
+  public int batchTokens() {
+    return batchTokens(spec(), batchBytes);
+  }
+
+  /** As {@link #batchTokens()}, before there is a plan. */
+  public static int batchTokens(MoeLayerSpec spec, long batchBytes) {
+    // per token: its vector, one output per slot, their gathered copies and the result
+    long perToken = DType.F32.bytes((2L * spec.topK() + 3) * spec.hidden());
+    return Math.clamp(batchBytes / perToken, 1, MOST_TOKENS);
+  }
+
+  /**
+   * Whether a token's own vector travels to its home lane beside the codes: the shared expert reads
+   * it, and weighed or quantized codes are not it.
+   */
+  public boolean sendsHomeHidden() {
+    boolean codesDiffer =
+        spec().routing().weightOnInput() || codec.scheme().granularity() != Granularity.NONE;
+    return spec().shared().isPresent() && codesDiffer;
+  }
+
+  /**
+   * Bytes at which a dispatch block is closed: 4 MiB, less where very many lanes are filled at
+   * once.
+   */
+  public int blockBytes() {
+    return Math.clamp(OPEN_BLOCKS / placement.lanes(), SMALLEST_BLOCK, LARGEST_BLOCK);
+  }
+}

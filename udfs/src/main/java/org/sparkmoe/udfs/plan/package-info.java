@@ -1,0 +1,2 @@
+/** What the driver decides and every executor follows. */
+package org.sparkmoe.udfs.plan;

@@ -1,0 +1,154 @@
+package org.sparkmoe.udfs.tokens;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import java.util.Iterator;
+import org.apache.spark.sql.Row;
+import org.sparkmoe.kernels.tensor.DType;
+
+/**
+ * Reads rows of a partition in batches and checks each. A row that cannot be scored keeps its place
+ * in the batch, with the reason; the others are numbered densely and their vectors stand together
+ * as f32.
+ *
+ * <p>One batch at a time: {@link #read} overwrites the one before.
+ */
+public final class TokenReader {
+  private final Iterator<Row> rows;
+  private final TokenFormat format;
+  private final int capacity;
+  private final long[] duplicates;
+  private final MemorySegment hidden;
+
+  private final Row[] batch;
+  private final String[] errors;
+  private final int[] tokenOf;
+  private final int[] rowOf;
+  private int size;
+  private int tokens;
+
+  /**
+   * @param capacity most rows of a batch
+   * @param arena owns the batch's vectors, capacity × hidden f32
+   */
+  public TokenReader(Iterator<Row> rows, TokenFormat format, int capacity, Arena arena) {
+    this.rows = rows;
+    this.format = format;
+    this.capacity = capacity;
+    this.duplicates =
+        format.duplicatesOrNull() == null ? new long[0] : format.duplicatesOrNull().value();
+    this.hidden = arena.allocate(DType.F32.bytes((long) capacity * format.hidden()), 64);
+    this.batch = new Row[capacity];
+    this.errors = new String[capacity];
+    this.tokenOf = new int[capacity];
+    this.rowOf = new int[capacity];
+  }
+
+  /** Reads the next batch; false when the partition is exhausted. */
+  public boolean read() {
+    size = 0;
+    tokens = 0;
+    while (size < capacity && rows.hasNext()) {
+      Row row = rows.next();
+      batch[size] = row;
+      errors[size] = accept(row);
+      if (errors[size] == null) {
+        tokenOf[size] = tokens;
+        rowOf[tokens++] = size;
+      }
+      size++;
+    }
+    return size > 0;
+  }
+
+  /** Rows of the batch, good and bad. */
+  public int size() {
+    return size;
+  }
+
+  /** Good rows of the batch. */
+  public int tokens() {
+    return tokens;
+  }
+
+  /** Vectors of the good rows, tokens × hidden f32. */
+  public MemorySegment hidden() {
+    return hidden;
+  }
+
+  /** Why row {@code row} cannot be scored, or null. */
+  public String error(int row) {
+    return errors[row];
+  }
+
+  /** Number of the good row {@code row} among the batch's tokens. */
+  public int token(int row) {
+    return tokenOf[row];
+  }
+
+  /** Row of the batch that holds token {@code token}. */
+  public int row(int token) {
+    return rowOf[token];
+  }
+
+  /** The token id of row {@code row}, null only where the row is bad. */
+  public Object tokenId(int row) {
+    return batch[row].get(TokenFormat.TOKEN_ID);
+  }
+
+  /** The token id of token {@code token}. */
+  public long id(int token) {
+    return batch[rowOf[token]].getLong(TokenFormat.TOKEN_ID);
+  }
+
+  /** The carried columns of row {@code row}, null where the format carries none. */
+  public Object kept(int row) {
+    return format.keeps() ? batch[row].get(TokenFormat.KEPT) : null;
+  }
+
+  /** Puts the vector of a good row behind those already there; else says what is wrong. */
+  private String accept(Row row) {
+    if (row.isNullAt(TokenFormat.TOKEN_ID)) {
+      return "token_id is null";
+    }
+    if (row.isNullAt(TokenFormat.HIDDEN)) {
+      return "hidden is null";
+    }
+    byte[] vector = row.getAs(TokenFormat.HIDDEN);
+    DType dtype = format.dtype();
+    long expected = dtype.bytes(format.hidden());
+    if (vector.length != expected) {
+      return vector.length % dtype.bytes() == 0
+          ? "hidden has %d values, expected %d"
+              .formatted(vector.length / dtype.bytes(), format.hidden())
+          : "hidden has %d bytes, expected %d (%d values of %s)"
+              .formatted(vector.length, expected, format.hidden(), dtype);
+    }
+    String reason = widen(MemorySegment.ofArray(vector));
+    // Last, as only the second pass knows duplicates: both passes give a row the same reason.
+    boolean repeated = Arrays.binarySearch(duplicates, row.getLong(TokenFormat.TOKEN_ID)) >= 0;
+    return reason == null && repeated ? "token_id is not unique" : reason;
+  }
+
+  private String widen(MemorySegment vector) {
+    int width = format.hidden();
+    long base = (long) tokens * width;
+    if (format.dtype() == DType.F32) {
+      MemorySegment.copy(
+          vector, ValueLayout.JAVA_BYTE, 0, hidden, ValueLayout.JAVA_BYTE, base * 4, width * 4L);
+    } else {
+      for (int i = 0; i < width; i++) {
+        DType.F32.set(hidden, base + i, format.dtype().get(vector, i));
+      }
+    }
+    for (int i = 0; i < width; i++) {
+      float value = DType.F32.get(hidden, base + i);
+      if (!Float.isFinite(value)) {
+        return "hidden value %d is %s".formatted(i, value);
+      }
+    }
+    return null;
+  }
+}

@@ -1,0 +1,62 @@
+package org.sparkmoe.udfs.tokens;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import org.sparkmoe.kernels.tensor.DType;
+
+/** Little-endian BINARY values from and to f32 vectors and int32 lists. */
+public final class Vectors {
+  private static final ValueLayout.OfInt LE_INT =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  private static final ValueLayout.OfLong LE_LONG =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  private Vectors() {}
+
+  /**
+   * {@code count} f32 values from element {@code from} of {@code source}, rounded to {@code dtype}.
+   */
+  public static byte[] encode(MemorySegment source, long from, int count, DType dtype) {
+    if (dtype == DType.F32) {
+      return source.asSlice(from * 4, count * 4L).toArray(ValueLayout.JAVA_BYTE);
+    }
+    byte[] bytes = new byte[Math.toIntExact(dtype.bytes(count))];
+    MemorySegment target = MemorySegment.ofArray(bytes);
+    for (int i = 0; i < count; i++) {
+      dtype.set(target, i, DType.F32.get(source, from + i));
+    }
+    return bytes;
+  }
+
+  /** {@code count} int32 values from {@code values[from]}. */
+  public static byte[] encode(int[] values, int from, int count) {
+    byte[] bytes = new byte[count * 4];
+    MemorySegment target = MemorySegment.ofArray(bytes);
+    for (int i = 0; i < count; i++) {
+      target.set(LE_INT, i * 4L, values[from + i]);
+    }
+    return bytes;
+  }
+
+  /** {@code count} f32 values from {@code values[from]}. */
+  public static byte[] encode(float[] values, int from, int count) {
+    return encode(MemorySegment.ofArray(values), from, count, DType.F32);
+  }
+
+  /** The int32 values of a buffer. */
+  public static int[] ints(byte[] buffer) {
+    return MemorySegment.ofArray(buffer).toArray(LE_INT);
+  }
+
+  /** The int64 values of a buffer. */
+  public static long[] longs(byte[] buffer) {
+    return MemorySegment.ofArray(buffer).toArray(LE_LONG);
+  }
+
+  /** The f32 values of a buffer. */
+  public static float[] floats(byte[] buffer) {
+    return MemorySegment.ofArray(buffer).toArray(DType.LE_FLOAT);
+  }
+}
