@@ -1,0 +1,64 @@
+package org.sparkmoe.udfs.gating;
+
+import java.util.Iterator;
+import org.apache.spark.sql.Row;
+import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.tensor.Workspace;
+import org.sparkmoe.udfs.executor.TaskScope;
+import org.sparkmoe.udfs.plan.LayerPlan;
+import org.sparkmoe.udfs.tokens.TokenReader;
+
+/**
+ * Batches of tokens with their routes: one GEMM for the logits of a batch, then the routing rule.
+ */
+public final class GatedBatch {
+  private final PreparedLayer layer;
+  private final TokenReader reader;
+  private final Workspace workspace;
+  private final int[] topkIds;
+  private final float[] topkWeights;
+
+  private GatedBatch(PreparedLayer layer, TokenReader reader, int capacity) {
+    this.layer = layer;
+    this.reader = reader;
+    this.workspace = Workspace.ofBytes(layer.routeWorkspaceBytes(capacity));
+    this.topkIds = new int[capacity * layer.spec().topK()];
+    this.topkWeights = new float[capacity * layer.spec().topK()];
+  }
+
+  /** The batches of a partition, {@link LayerPlan#batchTokens} rows at a time. */
+  public static GatedBatch over(
+      Iterator<Row> rows, LayerPlan plan, PreparedLayer layer, TaskScope scope) {
+    int capacity = plan.batchTokens();
+    TokenReader reader = new TokenReader(rows, plan.tokens(), capacity, scope.arena());
+    return new GatedBatch(layer, reader, capacity);
+  }
+
+  /** Reads and routes the next batch; false when the partition is exhausted. */
+  public boolean read() {
+    if (!reader.read()) {
+      return false;
+    }
+    layer.route(reader.tokens(), reader.hidden(), topkIds, topkWeights, workspace);
+    return true;
+  }
+
+  /** The rows behind the batch. */
+  public TokenReader rows() {
+    return reader;
+  }
+
+  public int tokens() {
+    return reader.tokens();
+  }
+
+  /** tokens × k, best first. */
+  public int[] topkIds() {
+    return topkIds;
+  }
+
+  /** tokens × k, scaling factor included. */
+  public float[] topkWeights() {
+    return topkWeights;
+  }
+}

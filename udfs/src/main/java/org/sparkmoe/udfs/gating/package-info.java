@@ -1,0 +1,2 @@
+/** Gating: a router over the batches of a partition. */
+package org.sparkmoe.udfs.gating;
