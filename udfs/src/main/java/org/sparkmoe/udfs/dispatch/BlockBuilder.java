@@ -1,0 +1,108 @@
+package org.sparkmoe.udfs.dispatch;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import scala.jdk.javaapi.CollectionConverters;
+
+/** The block that is being filled for one lane. */
+final class BlockBuilder {
+  private static final int MOST_KEPT = 1024;
+
+  private final int lane;
+  private final boolean keeps;
+  private final GrowingBuffer tokenIds = new GrowingBuffer();
+  private final GrowingBuffer slotOffsets = new GrowingBuffer();
+  private final GrowingBuffer topkSlots = new GrowingBuffer();
+  private final GrowingBuffer expertIds = new GrowingBuffer();
+  private final GrowingBuffer topkWeights = new GrowingBuffer();
+  private final GrowingBuffer codes = new GrowingBuffer();
+  private final GrowingBuffer scales = new GrowingBuffer();
+  private final GrowingBuffer home = new GrowingBuffer();
+  private final GrowingBuffer homeHidden = new GrowingBuffer();
+  private final List<Object> kept = new ArrayList<>();
+  private int tokens;
+  private int assignments;
+
+  BlockBuilder(int lane, boolean keeps) {
+    this.lane = lane;
+    this.keeps = keeps;
+    slotOffsets.putInt(0);
+  }
+
+  /** Starts a token; its slots follow. */
+  void token(long tokenId, MemorySegment tokenCodes, MemorySegment tokenScales) {
+    tokenIds.putLong(tokenId);
+    codes.put(tokenCodes);
+    scales.put(tokenScales);
+    tokens++;
+  }
+
+  /** A slot of the current token. */
+  void slot(int slot, int expertId, float weight) {
+    topkSlots.putInt(slot);
+    expertIds.putInt(expertId);
+    topkWeights.putInt(Float.floatToRawIntBits(weight));
+    assignments++;
+  }
+
+  /** Ends a token that is at home on another lane. */
+  void endAway() {
+    slotOffsets.putInt(assignments);
+    home.putByte((byte) 0);
+  }
+
+  /** Ends a token that is at home here, with its f32 vector (may be empty) and its kept columns. */
+  void endHome(MemorySegment hidden, Object keptRow) {
+    slotOffsets.putInt(assignments);
+    home.putByte((byte) 1);
+    homeHidden.put(hidden);
+    if (keeps) {
+      kept.add(keptRow);
+    }
+  }
+
+  boolean isEmpty() {
+    return tokens == 0;
+  }
+
+  /**
+   * Whether the block is to be closed: at {@code limit} bytes, and with kept columns, whose size
+   * nobody knows, also at a number of tokens.
+   */
+  boolean isFull(int limit) {
+    return bytes() >= limit || kept.size() >= MOST_KEPT;
+  }
+
+  private long bytes() {
+    return (long) codes.size()
+        + scales.size()
+        + homeHidden.size()
+        + tokenIds.size()
+        + slotOffsets.size()
+        + 3L * topkSlots.size();
+  }
+
+  /** The block as a row; the builder starts anew. */
+  Row finish() {
+    List<Object> columns = new ArrayList<>();
+    columns.add(lane);
+    columns.add(tokens);
+    for (GrowingBuffer buffer :
+        List.of(tokenIds, slotOffsets, topkSlots, expertIds, topkWeights, codes, scales, home)) {
+      columns.add(buffer.drain());
+    }
+    columns.add(homeHidden.size() == 0 ? null : homeHidden.drain());
+    if (keeps) {
+      // Spark's encoder of rows takes a Scala sequence for an array, not a Java list.
+      columns.add(CollectionConverters.asScala(new ArrayList<>(kept)));
+      kept.clear();
+    }
+    tokens = 0;
+    assignments = 0;
+    slotOffsets.putInt(0);
+    return RowFactory.create(columns.toArray());
+  }
+}

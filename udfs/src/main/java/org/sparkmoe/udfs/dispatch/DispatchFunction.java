@@ -1,0 +1,167 @@
+package org.sparkmoe.udfs.dispatch;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import org.apache.spark.api.java.function.MapPartitionsFunction;
+import org.apache.spark.sql.Row;
+import org.sparkmoe.kernels.combine.InputWeight;
+import org.sparkmoe.kernels.layer.MoeLayerSpec;
+import org.sparkmoe.kernels.permute.ExpertPlacement;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.udfs.executor.TaskScope;
+import org.sparkmoe.udfs.gating.GatedBatch;
+import org.sparkmoe.udfs.plan.LayerPlan;
+import org.sparkmoe.udfs.tokens.BatchedRows;
+
+/**
+ * Prepare, the sending half of expert parallelism: route, weigh the input where the family does,
+ * encode once, pack per lane.
+ *
+ * <p>Rows that cannot be scored are left out here. Blocks hold tokens in input order, so a retried
+ * task makes the same blocks.
+ */
+public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
+  private static final long serialVersionUID = 1;
+
+  private final LayerPlan plan;
+
+  public DispatchFunction(LayerPlan plan) {
+    this.plan = plan;
+  }
+
+  @Override
+  public Iterator<Row> call(Iterator<Row> rows) {
+    TaskScope scope = TaskScope.current();
+    GatedBatch batch = GatedBatch.over(rows, plan, scope.layer(plan), scope);
+    return new Blocks(plan, batch, scope.arena());
+  }
+
+  private static final class Blocks extends BatchedRows {
+    private final LayerPlan plan;
+    private final MoeLayerSpec spec;
+    private final ExpertPlacement placement;
+    private final GatedBatch batch;
+    private final BlockBuilder[] open;
+    private final List<Row> closed = new ArrayList<>();
+    private final MemorySegment codes;
+    private final MemorySegment scales;
+    private final MemorySegment weighted;
+    private final boolean sendsHomeHidden;
+    private boolean flushed;
+
+    private Blocks(LayerPlan plan, GatedBatch batch, Arena arena) {
+      this.plan = plan;
+      this.spec = plan.spec();
+      this.placement = plan.placement();
+      this.batch = batch;
+      this.open = new BlockBuilder[placement.lanes()];
+      for (int lane = 0; lane < open.length; lane++) {
+        open[lane] = new BlockBuilder(lane, plan.tokens().keeps());
+      }
+      int capacity = plan.batchTokens();
+      int hidden = spec.hidden();
+      boolean weighsInput = spec.routing().weightOnInput();
+      this.codes = arena.allocate(capacity * plan.codec().scheme().codeBytes(hidden), 64);
+      this.scales =
+          arena.allocate(
+              DType.F32.bytes((long) capacity * plan.codec().scheme().scalesPerToken(hidden)), 64);
+      this.weighted =
+          weighsInput ? arena.allocate(DType.F32.bytes((long) capacity * hidden), 64) : null;
+      this.sendsHomeHidden = plan.sendsHomeHidden();
+    }
+
+    @Override
+    protected int fill() {
+      closed.clear();
+      if (batch.read()) {
+        encode();
+        for (int token = 0; token < batch.tokens(); token++) {
+          pack(token);
+        }
+        return closed.size();
+      }
+      if (flushed) {
+        return -1;
+      }
+      flushed = true;
+      for (BlockBuilder builder : open) {
+        if (!builder.isEmpty()) {
+          closed.add(builder.finish());
+        }
+      }
+      return closed.size();
+    }
+
+    @Override
+    protected Row row(int index) {
+      return closed.get(index);
+    }
+
+    private void encode() {
+      MemorySegment input = batch.rows().hidden();
+      if (weighted != null) {
+        InputWeight.apply(batch.tokens(), spec.hidden(), input, batch.topkWeights(), weighted);
+        input = weighted;
+      }
+      plan.codec().encode(batch.tokens(), spec.hidden(), input, codes, scales);
+    }
+
+    /** Adds the token to the block of each lane that owns one of its experts. */
+    private void pack(int token) {
+      int first = token * spec.topK();
+      int homeLane = placement.laneOf(batch.topkIds()[first]);
+      for (int slot = 0; slot < spec.topK(); slot++) {
+        int lane = placement.laneOf(batch.topkIds()[first + slot]);
+        if (firstSlotOf(lane, first) == slot) {
+          packFor(lane, token, first, lane == homeLane);
+        }
+      }
+    }
+
+    private int firstSlotOf(int lane, int first) {
+      int slot = 0;
+      while (placement.laneOf(batch.topkIds()[first + slot]) != lane) {
+        slot++;
+      }
+      return slot;
+    }
+
+    private void packFor(int lane, int token, int first, boolean atHome) {
+      BlockBuilder builder = open[lane];
+      builder.token(batch.rows().id(token), tokenCodes(token), tokenScales(token));
+      for (int slot = 0; slot < spec.topK(); slot++) {
+        int expert = batch.topkIds()[first + slot];
+        if (placement.laneOf(expert) == lane) {
+          float weight = weighted == null ? batch.topkWeights()[first + slot] : 1;
+          builder.slot(slot, expert, weight);
+        }
+      }
+      if (atHome) {
+        builder.endHome(homeHidden(token), batch.rows().kept(batch.rows().row(token)));
+      } else {
+        builder.endAway();
+      }
+      if (builder.isFull(plan.blockBytes())) {
+        closed.add(builder.finish());
+      }
+    }
+
+    private MemorySegment tokenCodes(int token) {
+      long bytes = plan.codec().scheme().codeBytes(spec.hidden());
+      return codes.asSlice(token * bytes, bytes);
+    }
+
+    private MemorySegment tokenScales(int token) {
+      long bytes = DType.F32.bytes(plan.codec().scheme().scalesPerToken(spec.hidden()));
+      return scales.asSlice(token * bytes, bytes);
+    }
+
+    private MemorySegment homeHidden(int token) {
+      long bytes = sendsHomeHidden ? DType.F32.bytes(spec.hidden()) : 0;
+      return batch.rows().hidden().asSlice(token * bytes, bytes);
+    }
+  }
+}
