@@ -1,0 +1,2 @@
+/** Expert kernels over the blocks of a lane. */
+package org.sparkmoe.udfs.experts;
