@@ -1,0 +1,177 @@
+package org.sparkmoe.udfs.combine;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.sparkmoe.datasets.tokens.LocalSpark;
+import org.sparkmoe.kernels.testing.RandomTensors;
+import org.sparkmoe.udfs.dispatch.DispatchBlock;
+import org.sparkmoe.udfs.plan.LayerPlan;
+import org.sparkmoe.udfs.testing.Flow;
+import org.sparkmoe.udfs.testing.Plans;
+import org.sparkmoe.udfs.testing.Tokens;
+import org.sparkmoe.udfs.tokens.Vectors;
+
+/** What arrives at a lane or at combine in another form than it was sent fails the task. */
+@ExtendWith(LocalSpark.class)
+final class CombineFunctionTest {
+  private static final Plans PLANS = Plans.fixture("qwen2_moe").withLanes(2);
+  private static final LayerPlan PLAN = PLANS.plan();
+  private static final Tokens TOKENS = Tokens.random(5, 64, new RandomTensors(11));
+
+  /** The token that things happen to. */
+  private static final long VICTIM = Tokens.id(3);
+
+  private static final int HIDDEN_BYTES = 64 * Float.BYTES;
+
+  @Test
+  void completePartialsPass(SparkSession spark) {
+    assertThat(combine(spark, partials(spark))).hasSize(5);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 1, 2, 3})
+  void missingSlotFails(int slot, SparkSession spark) {
+    List<Row> partials = changed(partials(spark), row -> without(row, slot));
+    assertThatThrownBy(() -> combine(spark, partials))
+        .hasStackTraceContaining("token 1003: slot %d did not arrive".formatted(slot));
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 1, 2, 3})
+  void duplicateSlotFails(int slot, SparkSession spark) {
+    List<Row> partials = partials(spark);
+    Row again =
+        partials.stream()
+            .filter(row -> row.getLong(0) == VICTIM && slots(row).contains(slot))
+            .findFirst()
+            .orElseThrow();
+    partials.add(only(again, slot));
+    assertThatThrownBy(() -> combine(spark, partials))
+        .hasStackTraceContaining("token 1003: slot %d arrived twice".formatted(slot));
+  }
+
+  @Test
+  void slotBeyondTopKFails(SparkSession spark) {
+    List<Row> partials = partials(spark);
+    partials.add(row(Tokens.id(4), new int[] {4}, new float[] {1}, new byte[HIDDEN_BYTES], null));
+    assertThatThrownBy(() -> combine(spark, partials))
+        .hasStackTraceContaining("token 1004: slot 4 arrived, the layer has slots 0 to 3");
+  }
+
+  @Test
+  void missingSharedOutputFails(SparkSession spark) {
+    List<Row> partials =
+        changed(
+            partials(spark),
+            row ->
+                RowFactory.create(row.getLong(0), row.getAs(1), row.getAs(2), row.getAs(3), null));
+    assertThatThrownBy(() -> combine(spark, partials))
+        .hasStackTraceContaining("token 1003: the output of the shared expert did not arrive");
+  }
+
+  @Test
+  void tokenIdThatIsNotUniqueFails(SparkSession spark) {
+    Dataset<Row> twice = TOKENS.rows(spark, 1).union(TOKENS.rows(spark, 1).limit(1));
+    assertThatThrownBy(() -> Flow.outputs(twice, PLAN))
+        .hasStackTraceContaining("token 1000: slot")
+        .hasStackTraceContaining("arrived twice; is its id unique?");
+  }
+
+  @Test
+  void blockOnAWrongLaneFails(SparkSession spark) {
+    Dataset<Row> blocks = Flow.blocks(TOKENS.rows(spark, 1), PLAN);
+    assertThatThrownBy(() -> Flow.experts(blocks.coalesce(1), PLAN).collectAsList())
+        .hasStackTraceContaining("a block for lane 1 arrived at lane 0");
+  }
+
+  @Test
+  void expertOfAnotherLaneFails(SparkSession spark) {
+    // one lane packs everything for lane 0, and two lanes compute it
+    Dataset<Row> blocks = Flow.blocks(TOKENS.rows(spark, 1), PLANS.withLanes(1).plan());
+    assertThatThrownBy(() -> Flow.experts(blocks.coalesce(1), PLAN).collectAsList())
+        .hasStackTraceContaining("was dispatched to lane 0, which does not own it");
+  }
+
+  @Test
+  void blocksThatLostCodesFail(SparkSession spark) {
+    List<Row> blocks = new ArrayList<>();
+    for (Row row : Flow.blocks(TOKENS.rows(spark, 1), PLAN).collectAsList()) {
+      Object[] values = IntStream.range(0, row.length()).mapToObj(row::get).toArray();
+      values[7] = Arrays.copyOf((byte[]) values[7], 10);
+      blocks.add(RowFactory.create(values));
+    }
+    Dataset<Row> table = Flow.table(spark, blocks, DispatchBlock.schema(PLAN.tokens()), 1);
+    assertThatThrownBy(() -> Flow.partials(table, PLAN).collectAsList())
+        .hasStackTraceContaining("has 10 bytes of codes, expected");
+  }
+
+  private static List<Row> partials(SparkSession spark) {
+    Dataset<Row> blocks = Flow.blocks(TOKENS.rows(spark, 2), PLAN);
+    return new ArrayList<>(Flow.partials(blocks, PLAN).collectAsList());
+  }
+
+  private static List<Row> combine(SparkSession spark, List<Row> partials) {
+    Dataset<Row> table = Flow.table(spark, partials, PartialRow.schema(PLAN.tokens()), 2);
+    return Flow.combined(table, PLAN).collectAsList();
+  }
+
+  /** Every row of the victim changed, the others as they are. */
+  private static List<Row> changed(List<Row> partials, UnaryOperator<Row> change) {
+    return partials.stream()
+        .map(row -> row.getLong(0) == VICTIM ? change.apply(row) : row)
+        .toList();
+  }
+
+  private static List<Integer> slots(Row row) {
+    return Arrays.stream(Vectors.ints(row.getAs(PartialRow.SLOTS))).boxed().toList();
+  }
+
+  private static Row without(Row row, int slot) {
+    return select(row, slots(row).stream().filter(held -> held != slot).toList());
+  }
+
+  private static Row only(Row row, int slot) {
+    return select(row, List.of(slot));
+  }
+
+  /** The row with some of its slots. */
+  private static Row select(Row row, List<Integer> chosen) {
+    List<Integer> held = slots(row);
+    float[] heldWeights = Vectors.floats(row.getAs(PartialRow.WEIGHTS));
+    byte[] partial = row.getAs(PartialRow.PARTIAL);
+    int[] slots = new int[chosen.size()];
+    float[] weights = new float[chosen.size()];
+    byte[] vectors = new byte[chosen.size() * HIDDEN_BYTES];
+    for (int i = 0; i < slots.length; i++) {
+      int from = held.indexOf(chosen.get(i));
+      slots[i] = chosen.get(i);
+      weights[i] = heldWeights[from];
+      System.arraycopy(partial, from * HIDDEN_BYTES, vectors, i * HIDDEN_BYTES, HIDDEN_BYTES);
+    }
+    return row(row.getLong(0), slots, weights, vectors, row.getAs(PartialRow.SHARED));
+  }
+
+  private static Row row(
+      long id, int[] slots, float[] weights, byte[] partial, byte[] sharedOrNull) {
+    return RowFactory.create(
+        id,
+        Vectors.encode(slots, 0, slots.length),
+        Vectors.encode(weights, 0, weights.length),
+        partial,
+        sharedOrNull);
+  }
+}

@@ -1,0 +1,133 @@
+package org.sparkmoe.udfs.testing;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import org.apache.hadoop.conf.Configuration;
+import org.sparkmoe.datasets.checkpoint.LayerTensors;
+import org.sparkmoe.datasets.checkpoint.MoeLayer;
+import org.sparkmoe.kernels.backend.Backend;
+import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.layer.MoeLayerSpec;
+import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.tensor.Workspace;
+
+/**
+ * A layer token by token and slot by slot, without lanes, batches or blocks: what dispatch and
+ * combine have to reproduce bit for bit. For layers without an output bias.
+ */
+public final class PlainLayer implements AutoCloseable {
+  private final Arena arena = Arena.ofShared();
+  private final LayerTensors tensors;
+  private final PreparedLayer layer;
+  private final MoeLayerSpec spec;
+  private final Workspace workspace;
+
+  /** How the experts see a token's input; the inverse of quantization included. */
+  @FunctionalInterface
+  public interface Wire {
+    float[] through(float[] input);
+  }
+
+  /** Where a token goes. */
+  public record Route(int[] ids, float[] weights) {}
+
+  public PlainLayer(MoeLayer layer, Backend backend) {
+    this.tensors = layer.open(new Configuration(false));
+    this.layer = PreparedLayer.prepare(layer.spec(), tensors, ExpertKernel.of(backend), arena);
+    this.spec = layer.spec();
+    this.workspace = Workspace.ofBytes(this.layer.workspaceBytes(1));
+  }
+
+  public Route route(float[] x) {
+    int[] ids = new int[spec.topK()];
+    float[] weights = new float[spec.topK()];
+    layer.route(1, MemorySegment.ofArray(x), ids, weights, workspace);
+    return new Route(ids, weights);
+  }
+
+  /** The input of the routed experts before quantization. */
+  public float[] expertInput(float[] x) {
+    float[] input = x.clone();
+    if (spec.routing().weightOnInput()) {
+      float weight = route(x).weights()[0];
+      for (int h = 0; h < input.length; h++) {
+        input[h] *= weight;
+      }
+    }
+    return input;
+  }
+
+  /** The layer's output for one token. */
+  public float[] forward(float[] x, Wire wire) {
+    Route route = route(x);
+    float[] received = wire.through(expertInput(x));
+    float[] sum = new float[x.length];
+    for (int slot = 0; slot < spec.topK(); slot++) {
+      float[] y = new float[x.length];
+      layer
+          .kernel()
+          .forward(
+              layer.expert(route.ids()[slot]),
+              1,
+              MemorySegment.ofArray(received),
+              MemorySegment.ofArray(y),
+              workspace);
+      float weight = spec.routing().weightOnInput() ? 1 : route.weights()[slot];
+      for (int h = 0; h < sum.length; h++) {
+        sum[h] += weight * y[h];
+      }
+    }
+    if (spec.shared().isPresent()) {
+      float[] shared = new float[x.length];
+      layer.sharedExpert(1, MemorySegment.ofArray(x), MemorySegment.ofArray(shared), workspace);
+      for (int h = 0; h < sum.length; h++) {
+        sum[h] += shared[h];
+      }
+    }
+    return sum;
+  }
+
+  /** INT8 with one scale per {@code span} values. */
+  public static Wire int8(int span) {
+    return input -> {
+      float[] decoded = input.clone();
+      for (int from = 0; from < input.length; from += span) {
+        int to = Math.min(input.length, from + span);
+        float amax = amax(Arrays.copyOfRange(input, from, to));
+        quantize(decoded, from, to, Math.max(amax, 1e-10f) / 127);
+      }
+      return decoded;
+    };
+  }
+
+  /** INT8 with this scale for everything. */
+  public static Wire int8Scaled(float scale) {
+    return input -> {
+      float[] decoded = input.clone();
+      quantize(decoded, 0, decoded.length, scale);
+      return decoded;
+    };
+  }
+
+  public static float amax(float[] values) {
+    float amax = 0;
+    for (float value : values) {
+      amax = Math.max(amax, Math.abs(value));
+    }
+    return amax;
+  }
+
+  private static void quantize(float[] values, int from, int to, float scale) {
+    for (int i = from; i < to; i++) {
+      double code = Math.max(-127, Math.min(127, Math.rint(values[i] / scale)));
+      values[i] = (float) code * scale;
+    }
+  }
+
+  @Override
+  public void close() {
+    arena.close();
+    tensors.close();
+  }
+}

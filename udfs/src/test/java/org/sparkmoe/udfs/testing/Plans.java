@@ -1,0 +1,98 @@
+package org.sparkmoe.udfs.testing;
+
+import java.nio.file.Path;
+import java.util.UUID;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.types.StructType;
+import org.apache.spark.util.SerializableConfiguration;
+import org.sparkmoe.datasets.checkpoint.Checkpoint;
+import org.sparkmoe.datasets.checkpoint.Fixtures;
+import org.sparkmoe.datasets.checkpoint.MoeLayer;
+import org.sparkmoe.kernels.backend.Backend;
+import org.sparkmoe.kernels.permute.ExpertPlacement;
+import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.quant.ActivationScheme;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.udfs.plan.LayerPlan;
+import org.sparkmoe.udfs.tokens.TokenFormat;
+
+/**
+ * Plans of a layer. By default: the scalar backend, one lane, f32 activations, no kept column.
+ *
+ * @param runId of all plans made from here
+ */
+public record Plans(
+    MoeLayer layer,
+    String runId,
+    Backend backend,
+    ActivationCodec codec,
+    int lanes,
+    StructType keptOrNull,
+    long batchBytes) {
+
+  /** Plans of the last layer of a fixture. */
+  public static Plans fixture(String family) {
+    int layer =
+        Fixtures.blocks().stream()
+            .filter(block -> block.family().equals(family))
+            .mapToInt(Fixtures.Block::layer)
+            .max()
+            .orElseThrow();
+    return of(Fixtures.folder(family), layer);
+  }
+
+  /** Plans of a layer of a checkpoint. */
+  public static Plans of(Path folder, int layer) {
+    return new Plans(
+        Checkpoint.open(folder.toString(), new Configuration(false)).layer(layer),
+        UUID.randomUUID().toString(),
+        Backend.SCALAR,
+        ActivationCodec.of(ActivationScheme.NONE),
+        1,
+        null,
+        LayerPlan.DEFAULT_BATCH_BYTES);
+  }
+
+  public Plans withRunId(String value) {
+    return new Plans(layer, value, backend, codec, lanes, keptOrNull, batchBytes);
+  }
+
+  public Plans withBackend(Backend value) {
+    return new Plans(layer, runId, value, codec, lanes, keptOrNull, batchBytes);
+  }
+
+  public Plans withCodec(ActivationCodec value) {
+    return new Plans(layer, runId, backend, value, lanes, keptOrNull, batchBytes);
+  }
+
+  public Plans withLanes(int value) {
+    return new Plans(layer, runId, backend, codec, value, keptOrNull, batchBytes);
+  }
+
+  public Plans keeping(StructType value) {
+    return new Plans(layer, runId, backend, codec, lanes, value, batchBytes);
+  }
+
+  public Plans withBatchBytes(long value) {
+    return new Plans(layer, runId, backend, codec, lanes, keptOrNull, value);
+  }
+
+  public LayerPlan plan() {
+    return plan(null);
+  }
+
+  /** The plan that knows of these duplicated ids. */
+  public LayerPlan plan(Broadcast<long[]> duplicatesOrNull) {
+    return new LayerPlan(
+        runId,
+        layer,
+        backend,
+        codec,
+        ExpertPlacement.linear(layer.spec().experts(), lanes),
+        new TokenFormat(layer.spec().hidden(), DType.F32, keptOrNull, duplicatesOrNull),
+        DType.F32,
+        batchBytes,
+        new SerializableConfiguration(new Configuration(false)));
+  }
+}
