@@ -1,0 +1,81 @@
+package org.sparkmoe.job.plan;
+
+/**
+ * Estimates both dispatch modes with the same few rates, so that their difference means something
+ * even where the rates are off.
+ *
+ * <p>Replicated: every executor loads all weights, and every partition streams them through memory
+ * at least once. EP: each executor loads its share; a token is sent to {@code L·(1 − (1 − 1/L)^k)}
+ * of L lanes (the expected number of distinct lanes of k uniform choices) and k + shared vectors of
+ * f32 return.
+ */
+public final class CostModel {
+  /** Bytes per second: one executor reads a checkpoint. */
+  static final double LOAD = 1e9;
+
+  /** Bytes per second: one executor writes, moves and reads shuffle data. */
+  static final double SHUFFLE = 2.5e8;
+
+  /** Bytes per second: one executor streams weights from memory. */
+  static final double STREAM = 1e10;
+
+  /** Floating-point operations per second of one task slot. */
+  static final double COMPUTE = 5e10;
+
+  /** Bytes that a token adds to a block beside codes and scales: id, offset, home flag. */
+  private static final int TOKEN_OVERHEAD = 13;
+
+  /** Bytes of one assignment in a block: slot, expert id, weight. */
+  private static final int SLOT_OVERHEAD = 12;
+
+  private CostModel() {}
+
+  static Cost replicated(Workload work, ClusterFacts cluster) {
+    double batches = Math.max(work.partitions(), batches(work));
+    return new Cost(
+        DispatchMode.REPLICATED,
+        0,
+        work.expertBytes(),
+        work.expertBytes() / LOAD,
+        0,
+        0,
+        0,
+        batches * work.expertBytes() / (STREAM * cluster.executors()),
+        compute(work, Math.min(cluster.slots(), work.partitions())));
+  }
+
+  static Cost ep(Workload work, ClusterFacts cluster, int lanes) {
+    int holders = Math.min(cluster.executors(), lanes);
+    long share = work.expertBytes() / holders;
+    long dispatch =
+        Math.round(
+            work.tokens()
+                * (distinctLanes(lanes, work.topK()) * (work.codeBytes() + TOKEN_OVERHEAD)
+                    + (double) work.topK() * SLOT_OVERHEAD));
+    long combine =
+        work.tokens() * (work.topK() + (work.shared() ? 1 : 0)) * work.hidden() * Float.BYTES;
+    return new Cost(
+        DispatchMode.EP,
+        lanes,
+        share,
+        share / LOAD,
+        dispatch,
+        combine,
+        (dispatch + combine) / (SHUFFLE * cluster.executors()),
+        batches(work) * work.expertBytes() / (STREAM * cluster.executors()),
+        compute(work, Math.min(cluster.slots(), lanes)));
+  }
+
+  /** Expected number of distinct lanes among k uniform choices. */
+  static double distinctLanes(int lanes, int k) {
+    return lanes * (1 - Math.pow(1 - 1.0 / lanes, k));
+  }
+
+  private static double batches(Workload work) {
+    return Math.max(1, (double) work.tokens() / work.batchTokens());
+  }
+
+  private static double compute(Workload work, int workers) {
+    return work.tokens() * work.topK() * work.expertFlops() / (COMPUTE * Math.max(1, workers));
+  }
+}

@@ -1,0 +1,22 @@
+package org.sparkmoe.job.plan;
+
+import org.sparkmoe.datasets.checkpoint.MoeLayer;
+import org.sparkmoe.kernels.backend.BackendSelector.Selection;
+
+/**
+ * Everything that is decided before tokens are computed.
+ *
+ * @param request what was asked for
+ * @param layer the layer
+ * @param backend the choice and the refusals
+ * @param cluster where it runs
+ * @param work how much there is
+ * @param dispatch how tokens and experts meet
+ */
+public record JobPlan(
+    JobRequest request,
+    MoeLayer layer,
+    Selection backend,
+    ClusterFacts cluster,
+    Workload work,
+    DispatchPlan dispatch) {}

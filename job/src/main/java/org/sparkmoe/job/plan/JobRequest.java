@@ -1,0 +1,48 @@
+package org.sparkmoe.job.plan;
+
+import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import org.sparkmoe.datasets.tokens.TokenOptions;
+import org.sparkmoe.kernels.backend.BackendSelector;
+
+/**
+ * What the user asked for, options resolved.
+ *
+ * @param model checkpoint folder, a Hadoop path
+ * @param layer layer index
+ * @param tokens where the tokens are
+ * @param output run folder to make
+ * @param backend requested backend
+ * @param dispatch requested mode, empty for auto
+ * @param lanes requested lanes, empty for auto
+ * @param placement experts to lanes
+ * @param overwrite replace an existing run
+ * @param maxErrors rows that may fail before the exit code is 3
+ */
+public record JobRequest(
+    String model,
+    int layer,
+    TokenOptions tokens,
+    String output,
+    BackendSelector.Request backend,
+    Optional<DispatchMode> dispatch,
+    OptionalInt lanes,
+    Placement placement,
+    boolean overwrite,
+    OptionalLong maxErrors) {
+
+  /** Rules that put experts on lanes. */
+  public enum Placement {
+    /** Contiguous ranges. */
+    LINEAR,
+    /** Expert e on lane e mod lanes. */
+    ROUND_ROBIN;
+
+    /** The name in options. */
+    public String option() {
+      return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+  }
+}

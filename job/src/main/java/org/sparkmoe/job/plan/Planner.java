@@ -1,0 +1,131 @@
+package org.sparkmoe.job.plan;
+
+import java.util.OptionalInt;
+import java.util.UUID;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.SparkContext;
+import org.apache.spark.util.SerializableConfiguration;
+import org.sparkmoe.datasets.checkpoint.Checkpoint;
+import org.sparkmoe.datasets.checkpoint.MoeLayer;
+import org.sparkmoe.kernels.backend.BackendSelector;
+import org.sparkmoe.kernels.backend.BackendSelector.Selection;
+import org.sparkmoe.kernels.backend.Probes;
+import org.sparkmoe.kernels.permute.ExpertPlacement;
+import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.quant.ActivationScheme;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.udfs.plan.LayerPlan;
+import org.sparkmoe.udfs.tokens.TokenFormat;
+import scala.Tuple2;
+
+/** Decides once, on the driver, what every task does. */
+public final class Planner {
+  private final JobRequest request;
+  private final MoeLayer layer;
+  private final Selection backend;
+  private final SparkContext context;
+  private final SerializableConfiguration hadoop;
+  private final ActivationCodec codec;
+  private final String runId = UUID.randomUUID().toString();
+
+  private Planner(
+      JobRequest request,
+      MoeLayer layer,
+      Selection backend,
+      SparkContext context,
+      SerializableConfiguration hadoop) {
+    this.request = request;
+    this.layer = layer;
+    this.backend = backend;
+    this.context = context;
+    this.hadoop = hadoop;
+    this.codec = ActivationCodec.of(ActivationScheme.NONE);
+  }
+
+  /**
+   * Opens the checkpoint and chooses the backend.
+   *
+   * @throws org.sparkmoe.datasets.InputException for a checkpoint or layer that cannot be used, or
+   *     more lanes than experts
+   * @throws org.sparkmoe.kernels.backend.BackendUnavailableException for a backend that cannot run
+   */
+  public static Planner of(JobRequest request, SparkContext context) {
+    Selection backend = BackendSelector.select(request.backend(), Probes.gather());
+    Configuration hadoop = hadoop(context);
+    MoeLayer layer = Checkpoint.open(request.model(), hadoop).layer(request.layer());
+    request.lanes().ifPresent(n -> DispatchPlanner.requireLanes(n, layer.spec().experts()));
+    return new Planner(request, layer, backend, context, new SerializableConfiguration(hadoop));
+  }
+
+  /** Spark's own, with the {@code spark.moe.*} settings, which Spark does not pass on to Hadoop. */
+  private static Configuration hadoop(SparkContext context) {
+    Configuration hadoop = new Configuration(context.hadoopConfiguration());
+    for (Tuple2<String, String> setting : context.getConf().getAllWithPrefix("spark.moe.")) {
+      hadoop.set("spark.moe." + setting._1(), setting._2());
+    }
+    return hadoop;
+  }
+
+  public JobRequest request() {
+    return request;
+  }
+
+  /** Names this run. */
+  public String runId() {
+    return runId;
+  }
+
+  public MoeLayer layer() {
+    return layer;
+  }
+
+  public Selection backend() {
+    return backend;
+  }
+
+  /**
+   * The plan for so many tokens. Asks the cluster what it is now: executors register while the
+   * first tasks wait, so this comes after a pass over the input.
+   */
+  public JobPlan plan(long tokens, int partitions) {
+    ClusterFacts cluster = ClusterFacts.of(context);
+    ActivationScheme scheme = codec.scheme();
+    int hidden = layer.spec().hidden();
+    Workload work =
+        Workload.of(
+            layer.spec(),
+            layer.storedBytes(),
+            tokens,
+            Math.max(1, partitions),
+            scheme.codeBytes(hidden) + DType.F32.bytes(scheme.scalesPerToken(hidden)),
+            LayerPlan.batchTokens(layer.spec(), LayerPlan.DEFAULT_BATCH_BYTES));
+    return new JobPlan(
+        request,
+        layer,
+        backend,
+        cluster,
+        work,
+        DispatchPlanner.plan(work, cluster, request.dispatch(), request.lanes()));
+  }
+
+  /** What tasks get. */
+  public LayerPlan layerPlan(TokenFormat tokens, DType outputDtype, OptionalInt lanes) {
+    int experts = layer.spec().experts();
+    int count = lanes.orElse(1);
+    ExpertPlacement placement =
+        switch (request.placement()) {
+          case LINEAR -> ExpertPlacement.linear(experts, count);
+          case ROUND_ROBIN -> ExpertPlacement.roundRobin(experts, count);
+        };
+    return new LayerPlan(
+        runId,
+        layer,
+        backend.backend(),
+        codec,
+        placement,
+        tokens,
+        outputDtype,
+        LayerPlan.DEFAULT_BATCH_BYTES,
+        hadoop);
+  }
+}

@@ -1,0 +1,52 @@
+package org.sparkmoe.job.plan;
+
+import org.sparkmoe.kernels.layer.MoeLayerSpec;
+
+/**
+ * The size of the work, for costs.
+ *
+ * @param tokens T
+ * @param partitions input partitions
+ * @param hidden H
+ * @param topK k
+ * @param experts E
+ * @param shared whether there is a shared expert
+ * @param expertBytes weights of all experts as stored
+ * @param expertFlops floating-point operations of one expert for one token
+ * @param codeBytes bytes of one dispatched token: codes and scales
+ * @param batchTokens tokens that a task computes together
+ */
+public record Workload(
+    long tokens,
+    int partitions,
+    int hidden,
+    int topK,
+    int experts,
+    boolean shared,
+    long expertBytes,
+    double expertFlops,
+    long codeBytes,
+    int batchTokens) {
+
+  /** The work of {@code tokens} tokens through a layer. */
+  public static Workload of(
+      MoeLayerSpec spec,
+      long expertBytes,
+      long tokens,
+      int partitions,
+      long codeBytes,
+      int batchTokens) {
+    int projections = spec.activation().gated() ? 3 : 2;
+    return new Workload(
+        tokens,
+        partitions,
+        spec.hidden(),
+        spec.topK(),
+        spec.experts(),
+        spec.shared().isPresent(),
+        expertBytes,
+        2.0 * projections * spec.hidden() * spec.intermediate(),
+        codeBytes,
+        batchTokens);
+  }
+}

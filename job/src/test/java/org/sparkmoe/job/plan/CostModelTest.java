@@ -1,0 +1,107 @@
+package org.sparkmoe.job.plan;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The sums, worked out by hand. */
+final class CostModelTest {
+  private static final Offset<Double> EXACT = within(1e-12);
+  private static final long GB = 1_000_000_000;
+
+  @Test
+  void replicatedLoadsAllAndStreamsItPerBatch() {
+    Cost cost = CostModel.replicated(Plans.work(GB), Plans.cluster(2, 8));
+
+    assertThat(cost.mode()).isEqualTo(DispatchMode.REPLICATED);
+    assertThat(cost.lanes()).isZero();
+    assertThat(cost.weightBytes()).isEqualTo(GB);
+    assertThat(cost.loadSeconds()).isCloseTo(1, EXACT);
+    assertThat(cost.dispatchBytes()).isZero();
+    assertThat(cost.combineBytes()).isZero();
+    assertThat(cost.shuffleSeconds()).isZero();
+    // 10 batches of 1 GB at 10 GB/s on each of 2 executors
+    assertThat(cost.streamSeconds()).isCloseTo(0.5, EXACT);
+    // 1000 tokens × 2 experts × 60 operations on 4 busy slots: there are 4 partitions
+    assertThat(cost.computeSeconds()).isCloseTo(120_000 / 2e11, EXACT);
+    assertThat(cost.seconds()).isCloseTo(1.5, EXACT);
+  }
+
+  @Test
+  void expertParallelLoadsAShareAndShuffles() {
+    Cost cost = CostModel.ep(Plans.work(GB), Plans.cluster(2, 8), 4);
+
+    assertThat(cost.mode()).isEqualTo(DispatchMode.EP);
+    assertThat(cost.lanes()).isEqualTo(4);
+    assertThat(cost.weightBytes()).isEqualTo(GB / 2);
+    assertThat(cost.loadSeconds()).isCloseTo(0.5, EXACT);
+    // a token goes to 4·(1 − (3/4)²) = 1.75 lanes with 40 + 13 bytes, its two slots take 12 each
+    assertThat(cost.dispatchBytes()).isEqualTo(1000 * (175 * 53 + 2400) / 100);
+    assertThat(cost.combineBytes()).isEqualTo(1000 * 2 * 10 * 4);
+    assertThat(cost.shuffleSeconds()).isCloseTo((116_750 + 80_000) / 5e8, EXACT);
+    assertThat(cost.streamSeconds()).isCloseTo(0.5, EXACT);
+    assertThat(cost.computeSeconds()).isCloseTo(120_000 / 2e11, EXACT);
+    assertThat(cost.seconds()).isCloseTo(1 + 196_750 / 5e8, EXACT);
+  }
+
+  @Test
+  void aSharedExpertReturnsOneVectorMore() {
+    Cost cost = CostModel.ep(Plans.withShared(Plans.work(GB)), Plans.cluster(2, 8), 4);
+
+    assertThat(cost.combineBytes()).isEqualTo(1000 * 3 * 10 * 4);
+  }
+
+  @Test
+  void aLaneIsNotSplitOverExecutors() {
+    assertThat(CostModel.ep(Plans.work(GB), Plans.cluster(4, 8), 1).weightBytes()).isEqualTo(GB);
+    assertThat(CostModel.ep(Plans.work(GB), Plans.cluster(4, 8), 2).weightBytes())
+        .isEqualTo(GB / 2);
+    assertThat(CostModel.ep(Plans.work(GB), Plans.cluster(4, 8), 8).weightBytes())
+        .isEqualTo(GB / 4);
+  }
+
+  @Test
+  void everyPartitionStreamsTheWeightsOnceWhereReplicated() {
+    Workload many = Plans.withTokens(Plans.work(GB), 1000, 40);
+
+    assertThat(CostModel.replicated(many, Plans.cluster(1, 8)).streamSeconds()).isCloseTo(4, EXACT);
+    assertThat(CostModel.ep(many, Plans.cluster(1, 8), 8).streamSeconds()).isCloseTo(1, EXACT);
+  }
+
+  @Test
+  void computingHidesStreaming() {
+    Cost cost = new Cost(DispatchMode.EP, 1, 0, 1, 0, 0, 2, 5, 7);
+
+    assertThat(cost.seconds()).isEqualTo(1.0 + 2 + 7);
+  }
+
+  @Test
+  void noTokensCostTheLoading() {
+    Workload none = Plans.withTokens(Plans.work(GB), 0, 1);
+
+    assertThat(CostModel.replicated(none, Plans.local(2)).seconds()).isCloseTo(1.1, EXACT);
+    assertThat(CostModel.ep(none, Plans.local(2), 4).seconds()).isCloseTo(1.1, EXACT);
+  }
+
+  @Test
+  void trillionsOfTokensDoNotOverflow() {
+    Workload huge =
+        new Workload(1_000_000_000_000L, 100_000, 7168, 8, 256, true, 22 * GB, 9e7, 14_336, 8192);
+
+    Cost cost = CostModel.ep(huge, Plans.cluster(64, 512), 256);
+
+    assertThat(cost.combineBytes()).isEqualTo(1_000_000_000_000L * 9 * 7168 * 4);
+    assertThat(cost.dispatchBytes()).isPositive();
+    assertThat(cost.computeSeconds()).isPositive();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,1,1", "1,8,1", "2,1,1", "2,2,1.5", "4,2,1.75", "10,1,1"})
+  void distinctLanesOfUniformChoices(int lanes, int k, double expected) {
+    assertThat(CostModel.distinctLanes(lanes, k)).isCloseTo(expected, EXACT);
+  }
+}
