@@ -1,0 +1,124 @@
+package org.sparkmoe.job.run;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import java.time.Instant;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.spark.sql.SparkSession;
+import org.sparkmoe.datasets.tokens.HiddenEncoding;
+import org.sparkmoe.job.plan.Cost;
+import org.sparkmoe.job.plan.DispatchMode;
+import org.sparkmoe.job.plan.JobPlan;
+import org.sparkmoe.job.plan.JobRequest;
+import org.sparkmoe.kernels.backend.Refusal;
+
+/** {@code manifest.json}: what made a run folder. */
+final class Manifest {
+  private Manifest() {}
+
+  static String of(RunSummary summary, SparkSession spark) {
+    JobPlan plan = summary.plan();
+    Map<String, Object> manifest = new LinkedHashMap<>();
+    manifest.put("written", Instant.now().toString());
+    manifest.put("versions", versions(spark));
+    manifest.put("model", model(plan));
+    manifest.put("options", options(plan.request()));
+    manifest.put(
+        "backend",
+        Map.of(
+            "chosen", plan.backend().backend().option(),
+            "refusals", plan.backend().refusals().stream().map(Refusal::toString).toList()));
+    manifest.put("dispatch", dispatch(plan));
+    manifest.put("counts", counts(summary));
+    manifest.put("stages", summary.stages().stream().map(Manifest::stage).toList());
+    manifest.put("seconds", summary.seconds());
+    try {
+      return new ObjectMapper()
+          .enable(SerializationFeature.INDENT_OUTPUT)
+          .writeValueAsString(manifest);
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException("manifest cannot be written", e);
+    }
+  }
+
+  private static Map<String, Object> versions(SparkSession spark) {
+    String own = Manifest.class.getPackage().getImplementationVersion();
+    Map<String, Object> versions = new LinkedHashMap<>();
+    versions.put("spark-moe", own == null ? "unpackaged" : own);
+    versions.put("spark", spark.version());
+    versions.put("java", Runtime.version().toString());
+    return versions;
+  }
+
+  private static Map<String, Object> model(JobPlan plan) {
+    Map<String, Object> model = new LinkedHashMap<>();
+    model.put("checkpoint", plan.layer().checkpoint());
+    model.put("family", plan.layer().family());
+    model.put("layer", plan.layer().index());
+    model.put("module", plan.layer().module());
+    model.put("fingerprint", plan.layer().fingerprint());
+    return model;
+  }
+
+  private static Map<String, Object> options(JobRequest request) {
+    Map<String, Object> options = new LinkedHashMap<>();
+    options.put("input", request.tokens().path());
+    options.put("input-format", request.tokens().format().toString());
+    options.put("token-id-column", request.tokens().tokenIdColumn());
+    options.put("hidden-column", request.tokens().hiddenColumn());
+    request
+        .tokens()
+        .hiddenDtype()
+        .ifPresent(dtype -> options.put("hidden-dtype", HiddenEncoding.nameOf(dtype)));
+    options.put("keep-columns", request.tokens().keepColumns());
+    request.tokens().limit().ifPresent(limit -> options.put("limit", limit));
+    options.put("backend", request.backend().name());
+    options.put("dispatch", request.dispatch().map(DispatchMode::option).orElse("auto"));
+    request.lanes().ifPresent(lanes -> options.put("lanes", lanes));
+    options.put("placement", request.placement().option());
+    request.maxErrors().ifPresent(limit -> options.put("max-errors", limit));
+    return options;
+  }
+
+  private static Map<String, Object> dispatch(JobPlan plan) {
+    Map<String, Object> dispatch = new LinkedHashMap<>();
+    dispatch.put("mode", plan.dispatch().chosen().mode().option());
+    plan.dispatch().lanes().ifPresent(lanes -> dispatch.put("lanes", lanes));
+    dispatch.put("reason", plan.dispatch().reason());
+    List<Map<String, Object>> estimates =
+        plan.dispatch().candidates().stream().map(Manifest::estimate).toList();
+    dispatch.put("estimates", estimates);
+    return dispatch;
+  }
+
+  private static Map<String, Object> estimate(Cost cost) {
+    Map<String, Object> estimate = new LinkedHashMap<>();
+    estimate.put("mode", cost.mode().option());
+    estimate.put("seconds", cost.seconds());
+    estimate.put("dispatch_bytes", cost.dispatchBytes());
+    estimate.put("combine_bytes", cost.combineBytes());
+    estimate.put("weight_bytes_per_executor", cost.weightBytes());
+    return estimate;
+  }
+
+  private static Map<String, Object> counts(RunSummary summary) {
+    Map<String, Object> counts = new LinkedHashMap<>();
+    counts.put("rows", summary.rows());
+    counts.put("tokens", summary.tokens());
+    counts.put("errors", summary.errors());
+    counts.put("routes", summary.routes());
+    return counts;
+  }
+
+  private static Map<String, Object> stage(StageFigures stage) {
+    Map<String, Object> figures = new LinkedHashMap<>();
+    figures.put("stage", stage.stage().toString());
+    figures.put("seconds", stage.seconds());
+    figures.put("tasks", stage.tasks());
+    figures.put("shuffle_bytes", stage.shuffleBytes());
+    return figures;
+  }
+}

@@ -1,0 +1,69 @@
+package org.sparkmoe.job.run;
+
+import java.io.PrintStream;
+import java.util.Locale;
+
+/**
+ * Tells a person how far the run is: one line that rewrites itself on a terminal, else a plain line
+ * now and then.
+ */
+public final class Progress {
+  private static final long QUIET_MILLIS = 10_000;
+  private static final long REDRAW_MILLIS = 100;
+
+  private final PrintStream out;
+  private final boolean terminal;
+  private long lastShown;
+  private int shownWidth;
+
+  /** How far a step is. */
+  record Line(Stage stage, long tasks, int expectedTasks, double seconds) {
+    @Override
+    public String toString() {
+      return String.format(
+          Locale.ROOT, "%-8s %d/%d tasks  %.1f s", stage, tasks, expectedTasks, seconds);
+    }
+
+    boolean complete() {
+      return tasks >= expectedTasks;
+    }
+  }
+
+  /**
+   * Progress on {@code out}.
+   *
+   * @param terminal whether lines can be rewritten there
+   */
+  public Progress(PrintStream out, boolean terminal) {
+    this.out = out;
+    this.terminal = terminal;
+    // A short run shows no progress off a terminal: its summary is enough.
+    this.lastShown = System.currentTimeMillis();
+  }
+
+  synchronized void show(Line line) {
+    long now = System.currentTimeMillis();
+    long pause = terminal ? REDRAW_MILLIS : QUIET_MILLIS;
+    if (now - lastShown < pause && !(terminal && line.complete())) {
+      return;
+    }
+    lastShown = now;
+    String text = line.toString();
+    if (terminal) {
+      out.print("\r" + text + " ".repeat(Math.max(0, shownWidth - text.length())));
+      shownWidth = text.length();
+    } else {
+      out.println(text);
+    }
+    out.flush();
+  }
+
+  /** Clears the line. */
+  synchronized void end() {
+    if (terminal && shownWidth > 0) {
+      out.print("\r" + " ".repeat(shownWidth) + "\r");
+      out.flush();
+      shownWidth = 0;
+    }
+  }
+}

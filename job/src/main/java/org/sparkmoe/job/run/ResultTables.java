@@ -1,0 +1,63 @@
+package org.sparkmoe.job.run;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructType;
+import org.sparkmoe.job.plan.DispatchMode;
+import org.sparkmoe.job.plan.JobPlan;
+import org.sparkmoe.udfs.plan.LayerPlan;
+
+/** The small table of experts. */
+final class ResultTables {
+  /**
+   * {@code share} is of all routes; {@code weight_mass} is the sum of the expert's weights; lane is
+   * null where replicated.
+   */
+  static final StructType EXPERT_STATS =
+      new StructType()
+          .add("expert_id", DataTypes.IntegerType, false)
+          .add("lane", DataTypes.IntegerType)
+          .add("tokens", DataTypes.LongType, false)
+          .add("share", DataTypes.DoubleType, false)
+          .add("weight_mass", DataTypes.DoubleType, false)
+          .add("kernel_ms", DataTypes.DoubleType, false);
+
+  private ResultTables() {}
+
+  static void writeExpertStats(
+      SparkSession spark,
+      RunDirectory directory,
+      LayerPlan layer,
+      JobPlan plan,
+      RoutedTables.ExpertLoad[] loads,
+      long[] kernelNanos) {
+    long total = 0;
+    for (RoutedTables.ExpertLoad load : loads) {
+      total += load.tokens();
+    }
+    List<Row> rows = new ArrayList<>();
+    for (int expert = 0; expert < loads.length; expert++) {
+      Integer lane =
+          plan.dispatch().chosen().mode() == DispatchMode.EP
+              ? layer.placement().laneOf(expert)
+              : null;
+      rows.add(
+          RowFactory.create(
+              expert,
+              lane,
+              loads[expert].tokens(),
+              total == 0 ? 0.0 : (double) loads[expert].tokens() / total,
+              loads[expert].weightMass(),
+              kernelNanos[expert] / 1e6));
+    }
+    spark
+        .createDataFrame(rows, EXPERT_STATS)
+        .coalesce(1)
+        .write()
+        .parquet(directory.table("expert_stats"));
+  }
+}

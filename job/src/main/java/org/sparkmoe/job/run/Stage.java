@@ -1,0 +1,22 @@
+package org.sparkmoe.job.run;
+
+import java.util.Locale;
+
+/** The steps that are timed. */
+public enum Stage {
+  /** Reading, checking and routing all tokens. */
+  ROUTE,
+  /** Writing routes and errors. */
+  TABLES,
+  /** Routing again and packing blocks for lanes. */
+  DISPATCH,
+  /** Experts over blocks; the whole layer where replicated. */
+  EXPERTS,
+  /** Summing over slots and writing outputs. */
+  COMBINE;
+
+  @Override
+  public String toString() {
+    return name().toLowerCase(Locale.ROOT);
+  }
+}

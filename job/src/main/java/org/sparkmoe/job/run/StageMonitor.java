@@ -1,0 +1,152 @@
+package org.sparkmoe.job.run;
+
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeoutException;
+import org.apache.spark.SparkContext;
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerStageCompleted;
+import org.apache.spark.scheduler.SparkListenerStageSubmitted;
+import org.apache.spark.scheduler.SparkListenerTaskEnd;
+import org.apache.spark.scheduler.StageInfo;
+import org.sparkmoe.job.run.Progress.Line;
+
+/**
+ * Watches Spark's stages: tells {@link Progress} and keeps the figures of each step.
+ *
+ * <p>One Spark job runs several of our steps, and Spark has no name for them; they are told apart
+ * by the order in which its stages are submitted.
+ */
+final class StageMonitor extends SparkListener implements AutoCloseable {
+  /** Marks Spark's jobs as ours: several runs may share a session. */
+  private static final String RUN = "spark.moe.run-id";
+
+  private final SparkContext context;
+  private final String runId;
+  private final Progress progress;
+  private final Map<Stage, Tally> tallies = new EnumMap<>(Stage.class);
+  private final Map<Integer, Stage> stageOf = new HashMap<>();
+  private List<Stage> sequence = List.of();
+  private int submitted;
+
+  /** Running sums of a step. */
+  private static final class Tally {
+    private long busyMillis;
+    private long busySince;
+    private int running;
+    private long tasks;
+    private long shuffleBytes;
+    private int expectedTasks;
+
+    private void started(int tasksOfStage) {
+      if (running++ == 0) {
+        busySince = System.currentTimeMillis();
+      }
+      expectedTasks += tasksOfStage;
+    }
+
+    private void ended() {
+      if (--running == 0) {
+        busyMillis += System.currentTimeMillis() - busySince;
+      }
+    }
+
+    private double seconds() {
+      return (busyMillis + (running > 0 ? System.currentTimeMillis() - busySince : 0)) / 1e3;
+    }
+  }
+
+  StageMonitor(SparkContext context, String runId, Progress progress) {
+    this.context = context;
+    this.runId = runId;
+    this.progress = progress;
+    context.setLocalProperty(RUN, runId);
+    context.addSparkListener(this);
+  }
+
+  /**
+   * What is submitted from now on belongs to {@code stages}, one Spark stage each in that order;
+   * the last takes the rest.
+   */
+  synchronized void expect(String description, Stage... stages) {
+    sequence = List.of(stages);
+    submitted = 0;
+    context.setJobDescription(description);
+  }
+
+  @Override
+  public synchronized void onStageSubmitted(SparkListenerStageSubmitted event) {
+    StageInfo info = event.stageInfo();
+    if (!isOurs(event) || sequence.isEmpty() || stageOf.containsKey(info.stageId())) {
+      return;
+    }
+    Stage stage = sequence.get(Math.min(submitted++, sequence.size() - 1));
+    stageOf.put(info.stageId(), stage);
+    Tally tally = tallies.computeIfAbsent(stage, absent -> new Tally());
+    tally.started(info.numTasks());
+    progress.show(line(stage, tally));
+  }
+
+  @Override
+  public synchronized void onTaskEnd(SparkListenerTaskEnd event) {
+    Stage stage = stageOf.get(event.stageId());
+    if (stage == null || !event.taskInfo().successful()) {
+      return;
+    }
+    Tally tally = tallies.get(stage);
+    tally.tasks++;
+    if (event.taskMetrics() != null) {
+      tally.shuffleBytes += event.taskMetrics().shuffleWriteMetrics().bytesWritten();
+    }
+    progress.show(line(stage, tally));
+  }
+
+  @Override
+  public synchronized void onStageCompleted(SparkListenerStageCompleted event) {
+    Stage stage = stageOf.get(event.stageInfo().stageId());
+    if (stage != null) {
+      tallies.get(stage).ended();
+    }
+  }
+
+  /** The figures of all steps so far, in the order of the steps. */
+  List<StageFigures> figures() {
+    drain();
+    synchronized (this) {
+      List<StageFigures> figures = new ArrayList<>();
+      tallies.forEach(
+          (stage, tally) ->
+              figures.add(
+                  new StageFigures(stage, tally.seconds(), tally.tasks, tally.shuffleBytes)));
+      return figures;
+    }
+  }
+
+  /** Events arrive on Spark's own thread, a moment after the action they belong to returned. */
+  private void drain() {
+    try {
+      context.listenerBus().waitUntilEmpty();
+    } catch (TimeoutException e) {
+      throw new IllegalStateException("Spark's listener bus is stuck", e);
+    }
+  }
+
+  private boolean isOurs(SparkListenerStageSubmitted event) {
+    return event.properties() != null && runId.equals(event.properties().getProperty(RUN));
+  }
+
+  private static Line line(Stage stage, Tally tally) {
+    return new Line(stage, tally.tasks, tally.expectedTasks, tally.seconds());
+  }
+
+  @Override
+  public void close() {
+    context.removeSparkListener(this);
+    context.setJobDescription(null);
+    context.setLocalProperty(RUN, null);
+    progress.end();
+  }
+}
