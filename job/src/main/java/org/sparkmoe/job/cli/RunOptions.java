@@ -1,0 +1,225 @@
+package org.sparkmoe.job.cli;
+
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import org.sparkmoe.datasets.InputException;
+import org.sparkmoe.datasets.tokens.HiddenEncoding;
+import org.sparkmoe.datasets.tokens.InputFormat;
+import org.sparkmoe.datasets.tokens.TokenOptions;
+import org.sparkmoe.job.plan.DispatchMode;
+import org.sparkmoe.job.plan.JobRequest;
+import org.sparkmoe.kernels.backend.BackendSelector;
+import picocli.CommandLine.Option;
+
+/** Options of {@code run} and {@code explain}. */
+final class RunOptions {
+
+  @Option(
+      names = "--model",
+      order = 10,
+      required = true,
+      paramLabel = "DIR",
+      description = "Hugging Face checkpoint folder with config.json and safetensors files.")
+  private String model;
+
+  @Option(
+      names = "--layer",
+      order = 20,
+      required = true,
+      paramLabel = "N",
+      description = "Decoder layer, counted from 0; moe inspect lists them.")
+  private int layer;
+
+  @Option(
+      names = "--input",
+      order = 30,
+      required = true,
+      paramLabel = "PATH",
+      description = {
+        "Tokens: Parquet or Arrow IPC files, or a tensor:",
+        "FILE.safetensors#TENSOR.",
+      })
+  private String input;
+
+  @Option(
+      names = "--input-format",
+      order = 40,
+      paramLabel = "F",
+      defaultValue = "auto",
+      description = "auto, parquet, arrow or safetensors. Default: auto.")
+  private String inputFormat;
+
+  @Option(
+      names = "--token-id-column",
+      order = 50,
+      paramLabel = "C",
+      defaultValue = "token_id",
+      description = "Column of unique integer ids. Default: token_id.")
+  private String tokenIdColumn;
+
+  @Option(
+      names = "--hidden-column",
+      order = 60,
+      paramLabel = "C",
+      defaultValue = "hidden",
+      description = "Column of activations, ARRAY<FLOAT> or BINARY. Default: hidden.")
+  private String hiddenColumn;
+
+  @Option(
+      names = "--hidden-dtype",
+      order = 70,
+      paramLabel = "T",
+      description = {
+        "Elements of a BINARY hidden column: f32, bf16 or f16.",
+        "Default: what the column's metadata says, else f32.",
+      })
+  private String hiddenDtype;
+
+  @Option(
+      names = "--keep-columns",
+      order = 80,
+      paramLabel = "C",
+      split = ",",
+      description = "Further input columns to carry into outputs/, separated by commas.")
+  private List<String> keepColumns = List.of();
+
+  @Option(
+      names = "--limit",
+      order = 90,
+      paramLabel = "N",
+      description = "Only the N tokens with the lowest ids.")
+  private Integer limit;
+
+  @Option(
+      names = "--backend",
+      order = 100,
+      paramLabel = "B",
+      defaultValue = "auto",
+      description = {
+        "auto, scalar, vector, onednn or cuda. Default: auto, the fastest that runs.",
+        "A backend asked for by name never falls back to another.",
+      })
+  private String backend;
+
+  @Option(
+      names = "--dispatch",
+      order = 110,
+      paramLabel = "D",
+      defaultValue = "auto",
+      description = {
+        "ep sends tokens to the lanes of their experts (two shuffles), replicated holds all"
+            + " experts everywhere (no shuffle).",
+        "Default: auto, the cheaper by the estimate that moe explain prints.",
+      })
+  private String dispatch;
+
+  @Option(
+      names = "--lanes",
+      order = 120,
+      paramLabel = "N",
+      description =
+          "Lanes of expert parallelism. Default: two per task slot, at most one per expert.")
+  private Integer lanes;
+
+  @Option(
+      names = "--placement",
+      order = 130,
+      paramLabel = "P",
+      defaultValue = "linear",
+      description = "Experts on lanes: linear (ranges) or round-robin. Default: linear.")
+  private String placement;
+
+  @Option(
+      names = "--activation-quant",
+      order = 140,
+      paramLabel = "Q",
+      defaultValue = "auto",
+      description = {
+        "auto follows the checkpoint, none computes on unquantized activations.",
+        "The checkpoints of this version have none, so both are the same. Default: auto.",
+      })
+  private String activationQuant;
+
+  @Option(
+      names = "--max-errors",
+      order = 150,
+      paramLabel = "N",
+      description = {
+        "Exit with 3 when more than N rows cannot be scored; the run is complete all the same.",
+        "Default: 3 only when no row at all could be scored.",
+      })
+  private Long maxErrors;
+
+  @Option(
+      names = "--config",
+      order = 160,
+      paramLabel = "FILE.yaml",
+      description = {
+        "Options by name, for example layer: 3.",
+        "The command line and spark.moe.NAME settings win over this file.",
+      })
+  void config(String file) {
+    // Read before the command line is parsed, see Defaults: here the option is only announced.
+  }
+
+  /** The request, for a run folder {@code output}. */
+  JobRequest request(String output, boolean overwrite) {
+    if (maxErrors != null && maxErrors < 0) {
+      throw new InputException("--max-errors %d must be at least 0".formatted(maxErrors));
+    }
+    if (!activationQuant.equalsIgnoreCase("auto") && !activationQuant.equalsIgnoreCase("none")) {
+      throw new InputException(
+          "--activation-quant %s is unknown; choose auto or none".formatted(activationQuant));
+    }
+    return new JobRequest(
+        model,
+        layer,
+        new TokenOptions(
+            input,
+            InputFormat.parse(inputFormat),
+            tokenIdColumn,
+            hiddenColumn,
+            Optional.ofNullable(hiddenDtype).map(HiddenEncoding::parseDType),
+            keepColumns,
+            limit == null ? OptionalInt.empty() : OptionalInt.of(limit)),
+        output,
+        backend(),
+        dispatch(),
+        lanes == null ? OptionalInt.empty() : OptionalInt.of(lanes),
+        placement(),
+        overwrite,
+        maxErrors == null ? OptionalLong.empty() : OptionalLong.of(maxErrors));
+  }
+
+  private BackendSelector.Request backend() {
+    try {
+      return BackendSelector.Request.parse(backend);
+    } catch (IllegalArgumentException e) {
+      throw new InputException("--backend: " + e.getMessage(), e);
+    }
+  }
+
+  private Optional<DispatchMode> dispatch() {
+    return switch (dispatch.toLowerCase(Locale.ROOT)) {
+      case "auto" -> Optional.empty();
+      case "ep" -> Optional.of(DispatchMode.EP);
+      case "replicated" -> Optional.of(DispatchMode.REPLICATED);
+      default ->
+          throw new InputException(
+              "--dispatch %s is unknown; choose auto, ep or replicated".formatted(dispatch));
+    };
+  }
+
+  private JobRequest.Placement placement() {
+    return switch (placement.toLowerCase(Locale.ROOT)) {
+      case "linear" -> JobRequest.Placement.LINEAR;
+      case "round-robin" -> JobRequest.Placement.ROUND_ROBIN;
+      default ->
+          throw new InputException(
+              "--placement %s is unknown; choose linear or round-robin".formatted(placement));
+    };
+  }
+}

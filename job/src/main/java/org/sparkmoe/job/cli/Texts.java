@@ -1,0 +1,150 @@
+package org.sparkmoe.job.cli;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.OptionalLong;
+import java.util.function.Function;
+import org.sparkmoe.datasets.checkpoint.MoeLayer;
+import org.sparkmoe.datasets.tokens.TokenTable;
+import org.sparkmoe.job.plan.Amounts;
+import org.sparkmoe.job.plan.Cost;
+import org.sparkmoe.job.plan.DispatchMode;
+import org.sparkmoe.job.plan.JobPlan;
+import org.sparkmoe.job.plan.Planner;
+import org.sparkmoe.job.plan.Workload;
+import org.sparkmoe.job.run.RunSummary;
+import org.sparkmoe.job.run.StageFigures;
+import org.sparkmoe.kernels.backend.Refusal;
+
+/** What commands print, as lines. */
+final class Texts {
+  private Texts() {}
+
+  /** What is about to run. */
+  static List<String> start(Planner planner, TokenTable table) {
+    MoeLayer layer = planner.layer();
+    List<String> lines = new ArrayList<>();
+    lines.add(
+        "layer    %d of %s (%s)".formatted(layer.index(), layer.checkpoint(), layer.family()));
+    lines.add("         " + LayerTexts.shape(layer.spec()));
+    lines.add("tokens   %s, hidden %s".formatted(table.path(), table.encoding()));
+    lines.add("backend  " + planner.backend().backend().option());
+    for (Refusal refusal : planner.backend().refusals()) {
+      lines.add("         not " + refusal);
+    }
+    return lines;
+  }
+
+  /** The plan with its sums. */
+  static List<String> plan(JobPlan plan) {
+    Workload work = plan.work();
+    List<String> lines = new ArrayList<>();
+    lines.add(
+        "input    %s rows in %d partition%s; up to %s tokens at a time"
+            .formatted(
+                Amounts.count(work.tokens()),
+                work.partitions(),
+                work.partitions() == 1 ? "" : "s",
+                Amounts.count(work.batchTokens())));
+    lines.add(
+        "cluster  %s: %d executor%s, %d task slots"
+            .formatted(
+                plan.cluster().master(),
+                plan.cluster().executors(),
+                plan.cluster().executors() == 1 ? "" : "s",
+                plan.cluster().slots()));
+    lines.add(memory(plan));
+    lines.add("");
+    lines.add("estimate              " + row(plan, cost -> name(cost)));
+    lines.add("  load weights        " + row(plan, cost -> Amounts.seconds(cost.loadSeconds())));
+    lines.add("  dispatch bytes      " + row(plan, cost -> Amounts.bytes(cost.dispatchBytes())));
+    lines.add("  combine bytes       " + row(plan, cost -> Amounts.bytes(cost.combineBytes())));
+    lines.add("  shuffles            " + row(plan, cost -> Amounts.seconds(cost.shuffleSeconds())));
+    lines.add("  stream weights      " + row(plan, cost -> Amounts.seconds(cost.streamSeconds())));
+    lines.add("  compute experts     " + row(plan, cost -> Amounts.seconds(cost.computeSeconds())));
+    lines.add("  sum                 " + row(plan, cost -> Amounts.seconds(cost.seconds())));
+    lines.add("  weights/executor    " + row(plan, cost -> Amounts.bytes(cost.weightBytes())));
+    lines.add("  (sum = load + shuffles + the larger of stream and compute)");
+    lines.add("");
+    lines.add(chosen(plan));
+    return lines;
+  }
+
+  /** The dispatch that was chosen, and why. */
+  static String chosen(JobPlan plan) {
+    return "dispatch %s: %s".formatted(name(plan.dispatch().chosen()), plan.dispatch().reason());
+  }
+
+  /** What a run did. */
+  static List<String> summary(RunSummary summary) {
+    List<String> lines = new ArrayList<>();
+    lines.add(chosen(summary.plan()));
+    lines.add("");
+    for (StageFigures stage : summary.stages()) {
+      lines.add(stageLine(stage, summary.tokens()));
+    }
+    lines.add("");
+    lines.add(
+        "%s tokens, %s routes, %s errors, %s shuffled in %s"
+            .formatted(
+                Amounts.count(summary.tokens()),
+                Amounts.count(summary.routes()),
+                Amounts.count(summary.errors()),
+                Amounts.bytes(summary.shuffleBytes()),
+                Amounts.seconds(summary.seconds())));
+    if (summary.errors() > 0) {
+      lines.add(
+          "%s of %s rows could not be scored; most often: %s"
+              .formatted(
+                  Amounts.count(summary.errors()),
+                  Amounts.count(summary.rows()),
+                  summary.commonestReason().orElseThrow()));
+      lines.add(
+          "all of them with their reasons are in errors/ and in the error column of outputs/");
+    }
+    lines.add("results  " + summary.output());
+    return lines;
+  }
+
+  private static String stageLine(StageFigures stage, long tokens) {
+    String line =
+        String.format(
+            Locale.ROOT,
+            "%-9s%8s  %10s tokens/s  %3d tasks",
+            stage.stage(),
+            Amounts.seconds(stage.seconds()),
+            Amounts.rate(tokens / Math.max(stage.seconds(), 1e-3)),
+            stage.tasks());
+    return stage.shuffleBytes() == 0
+        ? line
+        : line + "  " + Amounts.bytes(stage.shuffleBytes()) + " shuffled";
+  }
+
+  private static String memory(JobPlan plan) {
+    OptionalLong budget = plan.cluster().nativeBudget();
+    String limit =
+        budget.isPresent()
+            ? "budget %s per executor beside its heap".formatted(Amounts.bytes(budget.getAsLong()))
+            : "no limit that this cluster tells";
+    return "memory   weights %s per executor (%s), %s"
+        .formatted(
+            Amounts.bytes(plan.dispatch().chosen().weightBytes()),
+            name(plan.dispatch().chosen()),
+            limit);
+  }
+
+  private static String name(Cost cost) {
+    return cost.mode() == DispatchMode.EP
+        ? "ep, %d lane%s".formatted(cost.lanes(), cost.lanes() == 1 ? "" : "s")
+        : "replicated";
+  }
+
+  private static String row(JobPlan plan, Function<Cost, String> value) {
+    StringBuilder line = new StringBuilder();
+    for (Cost cost : plan.dispatch().candidates()) {
+      line.append(String.format(Locale.ROOT, "%16s", value.apply(cost)));
+    }
+    return line.toString();
+  }
+}

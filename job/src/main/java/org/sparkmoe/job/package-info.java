@@ -1,0 +1,2 @@
+/** The application: command line, planner, pipeline. */
+package org.sparkmoe.job;
