@@ -1,0 +1,83 @@
+package org.sparkmoe.job.run;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.sparkmoe.datasets.checkpoint.Fixtures;
+import org.sparkmoe.datasets.tokens.TokenOptions;
+import org.sparkmoe.datasets.tokens.TokenSource;
+import org.sparkmoe.job.plan.DispatchMode;
+import org.sparkmoe.job.plan.JobRequest;
+import org.sparkmoe.job.plan.Planner;
+import org.sparkmoe.kernels.backend.Backend;
+import org.sparkmoe.kernels.backend.BackendSelector;
+import org.sparkmoe.udfs.sql.MoeFunctionCatalog;
+
+/** Runs the job on fixtures, inside the tests' Spark. */
+final class Runs {
+  private Runs() {}
+
+  /** A way of dispatching: {@code lanes} 0 stands for replicated. */
+  record Way(Backend backend, int lanes) {
+    @Override
+    public String toString() {
+      return backend.option() + (lanes == 0 ? " replicated" : " ep " + lanes);
+    }
+  }
+
+  static JobRequest request(Fixtures.Block block, TokenOptions tokens, Path output, Way way) {
+    return new JobRequest(
+        Fixtures.folder(block.family()).toString(),
+        block.layer(),
+        tokens,
+        output.toString(),
+        BackendSelector.Request.only(way.backend()),
+        Optional.of(way.lanes() == 0 ? DispatchMode.REPLICATED : DispatchMode.EP),
+        way.lanes() == 0 ? OptionalInt.empty() : OptionalInt.of(way.lanes()),
+        JobRequest.Placement.LINEAR,
+        true,
+        OptionalLong.empty());
+  }
+
+  static RunSummary run(SparkSession spark, JobRequest request) {
+    MoeFunctionCatalog.register(spark);
+    Planner planner = Planner.of(request, spark.sparkContext());
+    return new MoeInferenceJob(
+            spark,
+            planner,
+            TokenSource.open(spark, request.tokens()),
+            new Progress(System.err, false))
+        .run();
+  }
+
+  /** The block's input, as {@code token_id, hidden BINARY}. */
+  static Dataset<Row> input(SparkSession spark, Fixtures.Block block) {
+    return spark.read().format("moe-safetensors").load(inputTensor(block));
+  }
+
+  static String inputTensor(Fixtures.Block block) {
+    return Fixtures.folder(block.family()).resolve("reference.safetensors")
+        + "#"
+        + block.module()
+        + ".input";
+  }
+
+  /** The outputs of a run by token id; null where a row failed. */
+  static SortedMap<Long, byte[]> outputs(SparkSession spark, Path run) {
+    SortedMap<Long, byte[]> outputs = new TreeMap<>();
+    for (Row row : table(spark, run, "outputs").select("token_id", "output").collectAsList()) {
+      outputs.put(row.getLong(0), row.getAs(1));
+    }
+    return outputs;
+  }
+
+  static Dataset<Row> table(SparkSession spark, Path run, String name) {
+    return spark.read().parquet(run.resolve(name).toString());
+  }
+}
