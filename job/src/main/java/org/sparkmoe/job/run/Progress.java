@@ -44,7 +44,9 @@ public final class Progress {
   synchronized void show(Line line) {
     long now = System.currentTimeMillis();
     long pause = terminal ? REDRAW_MILLIS : QUIET_MILLIS;
-    if (now - lastShown < pause && !(terminal && line.complete())) {
+    boolean soon = now - lastShown < pause && !(terminal && line.complete());
+    boolean nothingYet = !terminal && line.tasks() == 0;
+    if (soon || nothingYet) {
       return;
     }
     lastShown = now;
