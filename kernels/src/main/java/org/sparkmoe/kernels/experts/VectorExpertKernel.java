@@ -5,8 +5,9 @@ import java.lang.foreign.MemorySegment;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendUnavailableException;
 import org.sparkmoe.kernels.gemm.Gemm;
+import org.sparkmoe.kernels.gemm.PanelProduct;
+import org.sparkmoe.kernels.gemm.RowTiles;
 import org.sparkmoe.kernels.gemm.VectorGemm;
-import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
@@ -14,15 +15,6 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * bits on every register width.
  */
 public final class VectorExpertKernel implements ExpertKernel {
-  /**
-   * Rows whose intermediates are in memory at once. They bound the workspace; more would save
-   * little, since weights are read once per that many rows.
-   */
-  private static final int CHUNK = 256;
-
-  /** Room that the activation may overwrite past its last value. */
-  private static final int SLACK = 32;
-
   private final VectorGemm gemm = new VectorGemm();
 
   /**
@@ -49,40 +41,88 @@ public final class VectorExpertKernel implements ExpertKernel {
 
   @Override
   public long workspaceBytes(int rows, int hidden, int intermediate) {
-    int chunk = Math.min(rows, CHUNK);
-    long inner = 2 * ((long) chunk * intermediate + SLACK);
-    return Workspace.bytes(inner)
-        + Math.max(gemm.workspaceBytes(chunk, hidden), gemm.workspaceBytes(chunk, intermediate));
+    return Workspace.bytes(
+        Buffers.values(chunkRows(rows, hidden, intermediate), hidden, intermediate));
   }
 
   @Override
   public void forward(
       PreparedExpert expert, int rows, MemorySegment x, MemorySegment y, Workspace ws) {
     PackedExpert e = (PackedExpert) expert;
-    long rowBytes = DType.F32.bytes(e.hidden());
-    for (int from = 0; from < rows; from += CHUNK) {
-      int count = Math.min(CHUNK, rows - from);
-      MemorySegment in = x.asSlice(from * rowBytes, count * rowBytes);
-      MemorySegment out = y.asSlice(from * rowBytes, count * rowBytes);
-      forwardChunk(e, count, in, out, ws);
+    int chunk = chunkRows(rows, e.hidden(), e.intermediate());
+    int mark = ws.mark();
+    Buffers buffers = Buffers.take(ws, chunk, e.hidden(), e.intermediate());
+    for (int from = 0; from < rows; from += chunk) {
+      int count = Math.min(chunk, rows - from);
+      RowTiles in =
+          RowTiles.pack(
+              count, e.hidden(), x, from, ws.floats(), buffers.hidden(), buffers.scratch());
+      RowTiles inner = new RowTiles(ws.floats(), buffers.inner(), count, e.intermediate());
+      project(e, in, inner, buffers);
+      projectBack(e, inner, buffers, y, from);
+    }
+    ws.release(mark);
+  }
+
+  /** Rows that one pass over the weights serves. */
+  private static int chunkRows(int rows, int hidden, int intermediate) {
+    return Math.min(rows, VectorGemm.chunkRows(Math.max(hidden, intermediate)));
+  }
+
+  /**
+   * Gate, up and activation, a panel at a time: the sums are activated while they are in the
+   * nearest cache, and go straight to where the second product reads its rows.
+   */
+  private static void project(PackedExpert e, RowTiles in, RowTiles inner, Buffers b) {
+    int values = (int) PanelProduct.sumValues(in.rows());
+    for (int panel = 0; panel < PanelProduct.panels(e.intermediate()); panel++) {
+      b.product().compute(in, e.w1(), panel, e.b1OrNull(), b.gate());
+      if (e.w3OrNull() != null) {
+        b.product().compute(in, e.w3OrNull(), panel, e.b3OrNull(), b.up());
+      }
+      VectorActivation.apply(e.activation(), b.product().floats(), b.gate(), b.up(), values);
+      int column = panel * PanelProduct.WIDTH;
+      int columns = Math.min(PanelProduct.WIDTH, e.intermediate() - column);
+      inner.put(column, columns, b.gate());
     }
   }
 
-  private void forwardChunk(
-      PackedExpert e, int rows, MemorySegment x, MemorySegment y, Workspace ws) {
-    int mark = ws.mark();
-    int values = rows * e.intermediate();
-    int gate = ws.take((long) values + SLACK);
-    int up = ws.take((long) values + SLACK);
-    MemorySegment floats = MemorySegment.ofArray(ws.floats());
-    MemorySegment inner = floats.asSlice(Workspace.bytes(gate), Workspace.bytes(values));
-    gemm.multiply(rows, x, e.w1(), e.b1OrNull(), inner, ws);
-    if (e.w3OrNull() != null) {
-      MemorySegment upRows = floats.asSlice(Workspace.bytes(up), Workspace.bytes(values));
-      gemm.multiply(rows, x, e.w3OrNull(), e.b3OrNull(), upRows, ws);
+  private static void projectBack(
+      PackedExpert e, RowTiles inner, Buffers b, MemorySegment y, long firstRow) {
+    for (int panel = 0; panel < PanelProduct.panels(e.hidden()); panel++) {
+      b.product().compute(inner, e.w2(), panel, e.b2OrNull(), b.gate());
+      b.product().store(inner.rows(), e.w2(), panel, b.gate(), y, firstRow);
     }
-    VectorActivation.apply(e.activation(), ws.floats(), gate, up, values);
-    gemm.multiply(rows, inner, e.w2(), e.b2OrNull(), y, ws);
-    ws.release(mark);
+  }
+
+  /**
+   * Where the parts of the workspace start.
+   *
+   * @param hidden tiles of X
+   * @param inner tiles of the activated intermediate values
+   * @param scratch of packing
+   * @param gate sums of a panel, of w1 and then of w2
+   * @param up sums of a panel of w3
+   */
+  private record Buffers(
+      PanelProduct product, int hidden, int inner, int scratch, int gate, int up) {
+
+    static long values(int rows, int hidden, int intermediate) {
+      return PanelProduct.STRIP_VALUES
+          + RowTiles.values(rows, hidden)
+          + RowTiles.values(rows, intermediate)
+          + RowTiles.scratchValues(hidden)
+          + 2 * PanelProduct.sumValues(rows);
+    }
+
+    static Buffers take(Workspace ws, int rows, int hidden, int intermediate) {
+      return new Buffers(
+          PanelProduct.take(ws),
+          ws.take(RowTiles.values(rows, hidden)),
+          ws.take(RowTiles.values(rows, intermediate)),
+          ws.take(RowTiles.scratchValues(hidden)),
+          ws.take(PanelProduct.sumValues(rows)),
+          ws.take(PanelProduct.sumValues(rows)));
+    }
   }
 }

@@ -5,6 +5,8 @@ import static jdk.incubator.vector.FloatVector.fromArray;
 import static org.sparkmoe.kernels.simd.Simd.FLOATS;
 import static org.sparkmoe.kernels.simd.Simd.LANES;
 
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 
 /**
@@ -21,12 +23,15 @@ import jdk.incubator.vector.FloatVector;
  *
  * <ul>
  *   <li>x from {@code xFrom}: depth × rows of the tile, k-major
- *   <li>w from {@code wFrom}: depth × 32
+ *   <li>w from byte {@code wByte}: depth × 32 f32; aligned to 64 bytes where it can be, because a
+ *       register that crosses a cache line costs two loads
  *   <li>c from {@code cFrom}: rows of the tile × 32
  * </ul>
  */
 final class Tiles {
   private static final int WIDTH = Panels.WIDTH;
+  private static final int STEP = WIDTH * Float.BYTES;
+  private static final int REGISTER = LANES * Float.BYTES;
 
   /** Rows of the largest tile. */
   static final int ROWS = LANES >= 16 ? 8 : 4;
@@ -42,31 +47,39 @@ final class Tiles {
   }
 
   static void multiply(
-      int rows, float[] x, int xFrom, float[] w, int wFrom, int depth, float[] c, int cFrom) {
+      int rows,
+      float[] x,
+      int xFrom,
+      MemorySegment w,
+      long wByte,
+      int depth,
+      float[] c,
+      int cFrom) {
     for (int column = 0; column < WIDTH; column += 2 * LANES) {
+      long from = wByte + (long) column * Float.BYTES;
       switch (rows) {
-        case 8 -> rows8(x, xFrom, w, wFrom + column, depth, c, cFrom + column);
-        case 4 -> rows4(x, xFrom, w, wFrom + column, depth, c, cFrom + column);
-        default -> rows1(x, xFrom, w, wFrom + column, depth, c, cFrom + column);
+        case 8 -> rows8(x, xFrom, w, from, depth, c, cFrom + column);
+        case 4 -> rows4(x, xFrom, w, from, depth, c, cFrom + column);
+        default -> rows1(x, xFrom, w, from, depth, c, cFrom + column);
       }
     }
   }
 
   private static void rows1(
-      float[] x, int xFrom, float[] w, int wFrom, int depth, float[] c, int cFrom) {
+      float[] x, int xFrom, MemorySegment w, long wByte, int depth, float[] c, int cFrom) {
     FloatVector c0 = fromArray(FLOATS, c, cFrom);
     FloatVector c1 = fromArray(FLOATS, c, cFrom + LANES);
     for (int k = 0; k < depth; k++) {
       FloatVector xk = broadcast(FLOATS, x[xFrom + k]);
-      c0 = xk.fma(fromArray(FLOATS, w, wFrom + k * WIDTH), c0);
-      c1 = xk.fma(fromArray(FLOATS, w, wFrom + k * WIDTH + LANES), c1);
+      c0 = xk.fma(load(w, wByte + (long) k * STEP), c0);
+      c1 = xk.fma(load(w, wByte + (long) k * STEP + REGISTER), c1);
     }
     c0.intoArray(c, cFrom);
     c1.intoArray(c, cFrom + LANES);
   }
 
   private static void rows4(
-      float[] x, int xFrom, float[] w, int wFrom, int depth, float[] c, int cFrom) {
+      float[] x, int xFrom, MemorySegment w, long wByte, int depth, float[] c, int cFrom) {
     FloatVector c00 = fromArray(FLOATS, c, cFrom);
     FloatVector c01 = fromArray(FLOATS, c, cFrom + LANES);
     FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
@@ -76,8 +89,8 @@ final class Tiles {
     FloatVector c30 = fromArray(FLOATS, c, cFrom + 3 * WIDTH);
     FloatVector c31 = fromArray(FLOATS, c, cFrom + 3 * WIDTH + LANES);
     for (int k = 0; k < depth; k++) {
-      FloatVector w0 = fromArray(FLOATS, w, wFrom + k * WIDTH);
-      FloatVector w1 = fromArray(FLOATS, w, wFrom + k * WIDTH + LANES);
+      FloatVector w0 = load(w, wByte + (long) k * STEP);
+      FloatVector w1 = load(w, wByte + (long) k * STEP + REGISTER);
       int xk = xFrom + k * 4;
       FloatVector x0 = broadcast(FLOATS, x[xk]);
       c00 = x0.fma(w0, c00);
@@ -103,7 +116,7 @@ final class Tiles {
   }
 
   private static void rows8(
-      float[] x, int xFrom, float[] w, int wFrom, int depth, float[] c, int cFrom) {
+      float[] x, int xFrom, MemorySegment w, long wByte, int depth, float[] c, int cFrom) {
     FloatVector c00 = fromArray(FLOATS, c, cFrom);
     FloatVector c01 = fromArray(FLOATS, c, cFrom + LANES);
     FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
@@ -121,8 +134,8 @@ final class Tiles {
     FloatVector c70 = fromArray(FLOATS, c, cFrom + 7 * WIDTH);
     FloatVector c71 = fromArray(FLOATS, c, cFrom + 7 * WIDTH + LANES);
     for (int k = 0; k < depth; k++) {
-      FloatVector w0 = fromArray(FLOATS, w, wFrom + k * WIDTH);
-      FloatVector w1 = fromArray(FLOATS, w, wFrom + k * WIDTH + LANES);
+      FloatVector w0 = load(w, wByte + (long) k * STEP);
+      FloatVector w1 = load(w, wByte + (long) k * STEP + REGISTER);
       int xk = xFrom + k * 8;
       FloatVector x0 = broadcast(FLOATS, x[xk]);
       c00 = x0.fma(w0, c00);
@@ -165,5 +178,9 @@ final class Tiles {
     c61.intoArray(c, cFrom + 6 * WIDTH + LANES);
     c70.intoArray(c, cFrom + 7 * WIDTH);
     c71.intoArray(c, cFrom + 7 * WIDTH + LANES);
+  }
+
+  private static FloatVector load(MemorySegment w, long fromByte) {
+    return FloatVector.fromMemorySegment(FLOATS, w, fromByte, ByteOrder.LITTLE_ENDIAN);
   }
 }

@@ -1,0 +1,141 @@
+package org.sparkmoe.kernels.gemm;
+
+import static org.sparkmoe.kernels.simd.Simd.LANES;
+
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.Workspace;
+
+/**
+ * Rows of X against one panel of W, 32 output features: the unit of work of every product here, so
+ * that a caller can use the sums of a panel while they are in the nearest caches.
+ *
+ * <p>A panel is read from memory once per call, in stretches of k that stay in the first-level
+ * cache while all rows pass over them. f32 weights are multiplied where they stand. 16-bit weights
+ * are widened in registers, where the shifts run beside the multiplications; what has no such short
+ * form (f16), or where registers are few, is widened once per stretch into a strip.
+ *
+ * @param floats holds strip, rows and sums
+ * @param strip where {@link #STRIP_VALUES} values of scratch start
+ */
+public record PanelProduct(float[] floats, int strip) {
+  /** Output features of a panel. */
+  public static final int WIDTH = Panels.WIDTH;
+
+  /** Steps of k per stretch: 32 KiB of bf16 where tiles are large, else 32 KiB of f32. */
+  private static final int DEPTH = LANES >= 16 ? 512 : 256;
+
+  /** Steps of k per strip: 32 KiB of f32. */
+  private static final int STRIP_DEPTH = 256;
+
+  /** The most rows for which bf16 is widened in registers where those are few. */
+  private static final int MOST_FUSED_ROWS = LANES >= 16 ? Integer.MAX_VALUE : 32;
+
+  /** Values of scratch. */
+  public static final long STRIP_VALUES = (long) STRIP_DEPTH * WIDTH;
+
+  /** With scratch from {@code ws}. */
+  public static PanelProduct take(Workspace ws) {
+    return new PanelProduct(ws.floats(), ws.take(STRIP_VALUES));
+  }
+
+  /** Panels of a matrix with {@code outputs} output features. */
+  public static int panels(int outputs) {
+    return Panels.count(outputs);
+  }
+
+  /** Values that the sums of {@code rows} rows take. */
+  public static long sumValues(int rows) {
+    return (long) RowTiles.paddedRows(rows) * WIDTH;
+  }
+
+  /**
+   * Computes {@code X Wᵀ + b} for the output features of {@code panel}.
+   *
+   * @param x in the array of this product
+   * @param w packed in panels
+   * @param biasOrNull N values, added after the sum over K
+   * @param sums receives {@link #sumValues} values in the array: rows × 32; those past N are 0
+   */
+  public void compute(RowTiles x, PackedMatrix w, int panel, float[] biasOrNull, int sums) {
+    int padded = RowTiles.paddedRows(x.rows());
+    Arrays.fill(floats, sums, sums + padded * WIDTH, 0);
+    if (widensInStrip(w.dtype(), x.rows())) {
+      throughStrip(x, w, panel, sums);
+    } else {
+      direct(x, w, panel, sums);
+    }
+    if (biasOrNull != null) {
+      addBias(x.rows(), w, panel, biasOrNull, sums);
+    }
+  }
+
+  private static boolean widensInStrip(DType dtype, int rows) {
+    return switch (dtype) {
+      case F32 -> false;
+      case BF16 -> rows > MOST_FUSED_ROWS;
+      case F16 -> true;
+    };
+  }
+
+  private void direct(RowTiles x, PackedMatrix w, int panel, int sums) {
+    for (int k = 0; k < w.cols(); k += DEPTH) {
+      int depth = Math.min(DEPTH, w.cols() - k);
+      long source = Panels.byteOf(w.dtype(), w.cols(), panel, k);
+      for (int row = 0, tile; row < x.rows(); row += tile) {
+        tile = Tiles.rows(x.rows() - row);
+        int xFrom = x.from() + row * x.cols() + k * tile;
+        int cFrom = sums + row * WIDTH;
+        if (w.dtype() == DType.F32) {
+          Tiles.multiply(tile, floats, xFrom, w.data(), source, depth, floats, cFrom);
+        } else {
+          FusedTiles.multiply(tile, floats, xFrom, w.data(), source, depth, floats, cFrom);
+        }
+      }
+    }
+  }
+
+  private void throughStrip(RowTiles x, PackedMatrix w, int panel, int sums) {
+    MemorySegment widened = MemorySegment.ofArray(floats);
+    long stripByte = DType.F32.bytes(strip);
+    for (int k = 0; k < w.cols(); k += STRIP_DEPTH) {
+      int depth = Math.min(STRIP_DEPTH, w.cols() - k);
+      long source = Panels.byteOf(w.dtype(), w.cols(), panel, k);
+      PanelWidener.widen(w.data(), w.dtype(), source, depth, floats, strip);
+      for (int row = 0, tile; row < x.rows(); row += tile) {
+        tile = Tiles.rows(x.rows() - row);
+        int xFrom = x.from() + row * x.cols() + k * tile;
+        Tiles.multiply(tile, floats, xFrom, widened, stripByte, depth, floats, sums + row * WIDTH);
+      }
+    }
+  }
+
+  private void addBias(int rows, PackedMatrix w, int panel, float[] bias, int sums) {
+    int column = panel * WIDTH;
+    int columns = Math.min(WIDTH, w.rows() - column);
+    for (int row = 0; row < rows; row++) {
+      int at = sums + row * WIDTH;
+      for (int n = 0; n < columns; n++) {
+        floats[at + n] += bias[column + n];
+      }
+    }
+  }
+
+  /**
+   * Copies sums to rows of a result.
+   *
+   * @param count rows
+   * @param out row-major f32, N columns
+   * @param firstRow of out, the others follow
+   */
+  public void store(
+      int count, PackedMatrix w, int panel, int sums, MemorySegment out, long firstRow) {
+    int column = panel * WIDTH;
+    int columns = Math.min(WIDTH, w.rows() - column);
+    for (int row = 0; row < count; row++) {
+      long to = DType.F32.bytes((firstRow + row) * w.rows() + column);
+      MemorySegment.copy(floats, sums + row * WIDTH, out, DType.LE_FLOAT, to, columns);
+    }
+  }
+}
