@@ -19,7 +19,9 @@ final class GroupedLoop {
     for (int local = 0; local < map.localExperts(); local++) {
       int rows = rowsOf.applyAsInt(local);
       if (rows > 0) {
-        body.run(bank.expert(map.global(local)), local, rows);
+        try (ExpertLease lease = bank.acquire(map.global(local))) {
+          body.run(lease.expert(), local, rows);
+        }
       }
     }
   }

@@ -9,6 +9,7 @@ import org.sparkmoe.kernels.experts.DispatchedTokens;
 import org.sparkmoe.kernels.experts.ExpertBank;
 import org.sparkmoe.kernels.experts.ExpertClock;
 import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.experts.ExpertLease;
 import org.sparkmoe.kernels.experts.ExpertLoad;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.experts.PreparedExpert;
@@ -119,8 +120,8 @@ public final class PreparedLayer implements ExpertBank {
 
   /** Routed expert {@code id}; blocks while it is read and packed for the first time. */
   @Override
-  public PreparedExpert expert(int id) {
-    return experts.get(id);
+  public ExpertLease acquire(int id) {
+    return ExpertLease.of(experts.get(id));
   }
 
   /**

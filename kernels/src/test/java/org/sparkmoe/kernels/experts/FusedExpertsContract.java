@@ -90,7 +90,7 @@ abstract class FusedExpertsContract {
       ExpertBank bank =
           id -> {
             assertThat(c.map().local(id)).as("only local experts are read").isNotNegative();
-            return kernel().prepare(c.expert(id), Activation.SILU, arena);
+            return ExpertLease.of(kernel().prepare(c.expert(id), Activation.SILU, arena));
           };
       experts.apply(
           batched ? c.batched() : c.standard(), c.map(), bank, ws, MemorySegment.ofArray(out));

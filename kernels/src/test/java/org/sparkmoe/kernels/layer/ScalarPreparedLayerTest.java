@@ -29,7 +29,7 @@ final class ScalarPreparedLayerTest extends PreparedLayerContract {
           .hasMessage("router is 3 x 8, expected experts x hidden = 3 x 9");
       MoeLayerSpec deeper = new MoeLayerSpec(8, 5, 3, rule, Activation.SILU, null);
       PreparedLayer layer = PreparedLayer.prepare(deeper, weights, kernel(), arena);
-      assertThatThrownBy(() -> layer.expert(1))
+      assertThatThrownBy(() -> layer.acquire(1))
           .hasMessage("expert 1 has hidden 8 and intermediate 4, expected 8 and 5");
       MoeLayerSpec shared =
           new MoeLayerSpec(8, 4, 3, rule, Activation.SILU, new SharedExpertSpec(4, false));

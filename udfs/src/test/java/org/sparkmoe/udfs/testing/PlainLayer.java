@@ -8,6 +8,7 @@ import org.sparkmoe.datasets.checkpoint.LayerTensors;
 import org.sparkmoe.datasets.checkpoint.MoeLayer;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.experts.ExpertLease;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.tensor.Workspace;
@@ -65,14 +66,16 @@ public final class PlainLayer implements AutoCloseable {
     float[] sum = new float[x.length];
     for (int slot = 0; slot < spec.topK(); slot++) {
       float[] y = new float[x.length];
-      layer
-          .kernel()
-          .forward(
-              layer.expert(route.ids()[slot]),
-              1,
-              MemorySegment.ofArray(received),
-              MemorySegment.ofArray(y),
-              workspace);
+      try (ExpertLease lease = layer.acquire(route.ids()[slot])) {
+        layer
+            .kernel()
+            .forward(
+                lease.expert(),
+                1,
+                MemorySegment.ofArray(received),
+                MemorySegment.ofArray(y),
+                workspace);
+      }
       float weight = spec.routing().weightOnInput() ? 1 : route.weights()[slot];
       for (int h = 0; h < sum.length; h++) {
         sum[h] += weight * y[h];
