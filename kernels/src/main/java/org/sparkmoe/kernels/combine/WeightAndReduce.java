@@ -2,6 +2,7 @@ package org.sparkmoe.kernels.combine;
 
 import java.lang.foreign.MemorySegment;
 import org.sparkmoe.kernels.permute.TokenPermutation;
+import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
@@ -15,7 +16,7 @@ public enum WeightAndReduce {
   /** The experts already weighed and summed: rows is tokens × H. */
   NO_OP {
     @Override
-    public void apply(Unreduced y, MemorySegment out) {
+    public void apply(Unreduced y, Team team, MemorySegment out) {
       long bytes = DType.F32.bytes((long) y.permutation().routes().tokens() * y.hidden());
       MemorySegment.copy(y.rows(), 0, out, 0, bytes);
     }
@@ -24,23 +25,23 @@ public enum WeightAndReduce {
   /** Rows is assignments × H, in the order of the assignments. */
   CONTIGUOUS {
     @Override
-    public void apply(Unreduced y, MemorySegment out) {
-      SlotSum.apply(y, assignment -> assignment, out);
+    public void apply(Unreduced y, Team team, MemorySegment out) {
+      SlotSum.apply(y, assignment -> assignment, team, out);
     }
   },
 
   /** Rows is localExperts × maxTokens × H; an expert's rows are in token order. */
   NAIVE_BATCHED {
     @Override
-    public void apply(Unreduced y, MemorySegment out) {
-      SlotSum.apply(y, assignment -> batchedRow(y, assignment), out);
+    public void apply(Unreduced y, Team team, MemorySegment out) {
+      SlotSum.apply(y, assignment -> batchedRow(y, assignment), team, out);
     }
   },
 
   /** Whoever finalizes chooses one of the others. */
   DELEGATE {
     @Override
-    public void apply(Unreduced y, MemorySegment out) {
+    public void apply(Unreduced y, Team team, MemorySegment out) {
       throw new UnsupportedOperationException(
           "DELEGATE reduces nothing: finalize has to choose CONTIGUOUS or NAIVE_BATCHED");
     }
@@ -49,9 +50,15 @@ public enum WeightAndReduce {
   /**
    * Weighs and sums.
    *
+   * @param team shares the tokens
    * @param out tokens × H f32, fully written; tokens without a local slot become 0
    */
-  public abstract void apply(Unreduced y, MemorySegment out);
+  public abstract void apply(Unreduced y, Team team, MemorySegment out);
+
+  /** As above, in the calling thread. */
+  public final void apply(Unreduced y, MemorySegment out) {
+    apply(y, Team.SOLO, out);
+  }
 
   private static long batchedRow(Unreduced y, int assignment) {
     TokenPermutation permutation = y.permutation();

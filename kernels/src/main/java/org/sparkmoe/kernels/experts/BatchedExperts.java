@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.experts;
 import java.lang.foreign.MemorySegment;
 import org.sparkmoe.kernels.combine.WeightAndReduce;
 import org.sparkmoe.kernels.permute.ExpertMap;
+import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -30,7 +31,8 @@ public final class BatchedExperts implements FusedExperts {
 
   @Override
   public long workspaceBytes(ExpertLoad load) {
-    return kernel.workspaceBytes(load.rows(), load.hidden(), load.intermediate());
+    int piece = GroupedLoop.pieceRows(load.rows(), Team.SOLO);
+    return kernel.workspaceBytes(piece, load.hidden(), load.intermediate());
   }
 
   @Override
@@ -46,16 +48,19 @@ public final class BatchedExperts implements FusedExperts {
               .formatted(batched.expertNumTokens().length, map.localExperts()));
     }
     long block = DType.F32.bytes((long) batched.maxTokens() * batched.hidden());
+    int piece = GroupedLoop.pieceRows(batched.maxTokens(), Team.SOLO);
     GroupedLoop.run(
         map,
         bank,
         local -> batched.expertNumTokens()[local],
-        (expert, local, rows) ->
-            kernel.forward(
-                expert,
-                rows,
-                batched.x().asSlice(local * block, block),
-                out.asSlice(local * block, block),
-                ws));
+        piece,
+        Team.SOLO,
+        ExpertClock.NONE,
+        (expert, local, from, rows, member) -> {
+          long start = local * block + DType.F32.bytes((long) from * batched.hidden());
+          long bytes = DType.F32.bytes((long) rows * batched.hidden());
+          kernel.forward(
+              expert, rows, batched.x().asSlice(start, bytes), out.asSlice(start, bytes), ws);
+        });
   }
 }

@@ -11,7 +11,7 @@ public interface ExpertClock {
    *
    * @param expert global id
    * @param rows it computed
-   * @param nanos wall time of its kernel, without gathering and scattering rows
+   * @param nanos wall time of gathering its rows, its kernel, and scattering their results
    */
   void ran(int expert, int rows, long nanos);
 }

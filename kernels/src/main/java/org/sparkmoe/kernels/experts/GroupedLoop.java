@@ -2,27 +2,101 @@ package org.sparkmoe.kernels.experts;
 
 import java.util.function.IntUnaryOperator;
 import org.sparkmoe.kernels.permute.ExpertMap;
+import org.sparkmoe.kernels.team.Team;
 
 /**
- * The loop over local experts that every format shares: an expert without rows is not even read.
+ * The loop over local experts that every format shares, dealt out to a team in pieces of rows. An
+ * expert without rows is not even read.
  */
 final class GroupedLoop {
+  /**
+   * Rows of a piece, at most. Enough that an expert's weights, which are read once per piece, cost
+   * little beside the arithmetic; few enough that the buffers stay small and members finish
+   * together. A row's result does not depend on the others, so the limit changes no bit.
+   */
+  private static final int MOST_ROWS = 256;
+
+  /**
+   * Rows of a piece, at least, where an expert is split: below, reading its weights twice costs.
+   */
+  private static final int LEAST_ROWS = 32;
+
   private GroupedLoop() {}
 
-  /** What is done for one expert. */
+  /** What is done for one piece. */
   @FunctionalInterface
   interface Body {
-    void run(PreparedExpert expert, int local, int rows);
+    /**
+     * Runs {@code expert} over a piece of its rows.
+     *
+     * @param local number of the expert
+     * @param from first row of the piece among the expert's rows
+     * @param rows of the piece, at most {@link #pieceRows}
+     * @param member of the team
+     */
+    void run(PreparedExpert expert, int local, int from, int rows, int member);
   }
 
-  static void run(ExpertMap map, ExpertBank bank, IntUnaryOperator rowsOf, Body body) {
-    for (int local = 0; local < map.localExperts(); local++) {
-      int rows = rowsOf.applyAsInt(local);
-      if (rows > 0) {
-        try (ExpertLease lease = bank.acquire(map.global(local))) {
-          body.run(lease.expert(), local, rows);
+  /** Rows of a piece, at most, where all experts together have {@code rows}. */
+  static int pieceRows(int rows, Team team) {
+    return team.share(rows, LEAST_ROWS, MOST_ROWS);
+  }
+
+  /**
+   * Runs all pieces, and then tells {@code clock} of each, in order, from the calling thread.
+   *
+   * @param pieceRows at most
+   */
+  static void run(
+      ExpertMap map,
+      ExpertBank bank,
+      IntUnaryOperator rowsOf,
+      int pieceRows,
+      Team team,
+      ExpertClock clock,
+      Body body) {
+    Pieces pieces = Pieces.of(map.localExperts(), rowsOf, pieceRows);
+    long[] nanos = new long[pieces.count()];
+    team.run(
+        pieces.count(),
+        (piece, member) -> {
+          int local = pieces.local()[piece];
+          int from = pieces.from()[piece];
+          int rows = Math.min(pieceRows, rowsOf.applyAsInt(local) - from);
+          try (ExpertLease lease = bank.acquire(map.global(local))) {
+            long started = System.nanoTime();
+            body.run(lease.expert(), local, from, rows, member);
+            nanos[piece] = System.nanoTime() - started;
+          }
+        });
+    for (int piece = 0; piece < pieces.count(); piece++) {
+      int local = pieces.local()[piece];
+      int rows = Math.min(pieceRows, rowsOf.applyAsInt(local) - pieces.from()[piece]);
+      clock.ran(map.global(local), rows, nanos[piece]);
+    }
+  }
+
+  /** Pieces by number: expert and first row, in the order of the experts. */
+  private record Pieces(int[] local, int[] from) {
+    static Pieces of(int localExperts, IntUnaryOperator rowsOf, int pieceRows) {
+      int count = 0;
+      for (int expert = 0; expert < localExperts; expert++) {
+        count += Math.ceilDiv(rowsOf.applyAsInt(expert), Math.max(1, pieceRows));
+      }
+      int[] local = new int[count];
+      int[] from = new int[count];
+      int piece = 0;
+      for (int expert = 0; expert < localExperts; expert++) {
+        for (int row = 0; row < rowsOf.applyAsInt(expert); row += pieceRows) {
+          local[piece] = expert;
+          from[piece++] = row;
         }
       }
+      return new Pieces(local, from);
+    }
+
+    int count() {
+      return local.length;
     }
   }
 }

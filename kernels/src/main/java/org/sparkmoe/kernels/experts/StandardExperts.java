@@ -6,6 +6,7 @@ import org.sparkmoe.kernels.combine.WeightAndReduce;
 import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.permute.TokenPermutation;
 import org.sparkmoe.kernels.permute.TokenRoutes;
+import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -14,29 +15,24 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * the assignments.
  */
 public final class StandardExperts implements FusedExperts {
-  /**
-   * Rows gathered at once. Enough that an expert's weights, which are read once per gather, cost
-   * little beside the arithmetic; few enough that the buffers stay small. A row's result does not
-   * depend on the others, so the limit changes no bit.
-   */
-  private static final int GATHER = 512;
-
   private final ExpertKernel kernel;
   private final WeightAndReduce weightAndReduce;
   private final ExpertClock clock;
+  private final Team team;
 
   /**
-   * Experts computed by {@code kernel}.
+   * Experts computed by {@code kernel}, in the calling thread.
    *
    * @param weightAndReduce NO_OP to weigh and reduce here; CONTIGUOUS or DELEGATE to leave one row
    *     per assignment
    */
   public StandardExperts(ExpertKernel kernel, WeightAndReduce weightAndReduce) {
-    this(kernel, weightAndReduce, ExpertClock.NONE);
+    this(kernel, weightAndReduce, ExpertClock.NONE, Team.SOLO);
   }
 
-  /** As above, and {@code clock} is told of every kernel call. */
-  public StandardExperts(ExpertKernel kernel, WeightAndReduce weightAndReduce, ExpertClock clock) {
+  /** As above, by {@code team}, and {@code clock} is told of every kernel call. */
+  public StandardExperts(
+      ExpertKernel kernel, WeightAndReduce weightAndReduce, ExpertClock clock, Team team) {
     if (weightAndReduce == WeightAndReduce.NAIVE_BATCHED) {
       throw new IllegalArgumentException(
           "NAIVE_BATCHED reduces the batched format; the standard one takes NO_OP, CONTIGUOUS or"
@@ -45,6 +41,7 @@ public final class StandardExperts implements FusedExperts {
     this.kernel = kernel;
     this.weightAndReduce = weightAndReduce;
     this.clock = clock;
+    this.team = team;
   }
 
   @Override
@@ -59,10 +56,11 @@ public final class StandardExperts implements FusedExperts {
 
   @Override
   public long workspaceBytes(ExpertLoad load) {
-    int gathered = Math.min(load.rows(), GATHER);
-    long rows = 2L * gathered + (reducesItself() ? load.rows() : 0);
+    // Fewer rows never come in larger pieces.
+    int piece = GroupedLoop.pieceRows(load.rows(), team);
+    long rows = reducesItself() ? load.rows() : 0;
     return Workspace.bytes(rows * load.hidden())
-        + kernel.workspaceBytes(gathered, load.hidden(), load.intermediate());
+        + team.members() * Desk.bytes(kernel, piece, load.hidden(), load.intermediate());
   }
 
   @Override
@@ -78,7 +76,7 @@ public final class StandardExperts implements FusedExperts {
       int hidden = standard.hidden();
       MemorySegment rows = ws.segment((long) standard.routes().assignments() * hidden);
       compute(standard, permutation, map, bank, ws, rows);
-      WeightAndReduce.CONTIGUOUS.apply(new Unreduced(rows, hidden, permutation, 0), out);
+      WeightAndReduce.CONTIGUOUS.apply(new Unreduced(rows, hidden, permutation, 0), team, out);
     } else {
       zeroRemote(permutation, standard.hidden(), out);
       compute(standard, permutation, map, bank, ws, out);
@@ -97,25 +95,42 @@ public final class StandardExperts implements FusedExperts {
       ExpertBank bank,
       Workspace ws,
       MemorySegment out) {
-    long width = tokens.hidden();
-    int room = Math.min(permutation.rows(), GATHER);
-    MemorySegment x = ws.segment(room * width);
-    MemorySegment y = ws.segment(room * width);
+    int hidden = tokens.hidden();
+    int piece = GroupedLoop.pieceRows(permutation.rows(), team);
+    Desk[] desks = Desk.in(ws, team.members(), piece, hidden);
     GroupedLoop.run(
         map,
         bank,
         permutation::rows,
-        (expert, local, count) -> {
-          int end = permutation.offset(local) + count;
-          for (int from = permutation.offset(local); from < end; from += GATHER) {
-            int rows = Math.min(GATHER, end - from);
-            gather(tokens, permutation, from, rows, x);
-            long started = System.nanoTime();
-            kernel.forward(expert, rows, x, y, ws);
-            clock.ran(map.global(local), rows, System.nanoTime() - started);
-            scatter(y, permutation, from, rows, width, out);
-          }
+        piece,
+        team,
+        clock,
+        (expert, local, from, rows, member) -> {
+          Desk desk = desks[member];
+          int first = permutation.offset(local) + from;
+          gather(tokens, permutation, first, rows, desk.x());
+          kernel.forward(expert, rows, desk.x(), desk.y(), desk.ws());
+          scatter(desk.y(), permutation, first, rows, hidden, out);
         });
+  }
+
+  /** What one member of the team works with: gathered rows, their results, the kernel's scratch. */
+  private record Desk(MemorySegment x, MemorySegment y, Workspace ws) {
+    static Desk[] in(Workspace ws, int members, int rows, int hidden) {
+      Workspace[] parts = ws.split(members);
+      Desk[] desks = new Desk[members];
+      for (int member = 0; member < members; member++) {
+        Workspace part = parts[member];
+        MemorySegment x = part.segment((long) rows * hidden);
+        desks[member] = new Desk(x, part.segment((long) rows * hidden), part);
+      }
+      return desks;
+    }
+
+    static long bytes(ExpertKernel kernel, int rows, int hidden, int intermediate) {
+      return 2 * Workspace.bytes((long) rows * hidden)
+          + kernel.workspaceBytes(rows, hidden, intermediate);
+    }
   }
 
   private static void gather(

@@ -18,6 +18,7 @@ import org.sparkmoe.kernels.gemm.PackedMatrix;
 import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.router.Router;
+import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -27,6 +28,11 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * thread. Lives as long as its arena and its {@link LayerWeights}.
  */
 public final class PreparedLayer implements ExpertBank {
+  /** Tokens that one member of a team routes or takes through the shared expert at a time. */
+  private static final int LEAST_ROWS = 32;
+
+  private static final int MOST_ROWS = 256;
+
   private final MoeLayerSpec spec;
   private final ExpertKernel kernel;
   private final Router router;
@@ -71,25 +77,38 @@ public final class PreparedLayer implements ExpertBank {
     return kernel;
   }
 
-  /** Workspace of every method here, for calls of up to {@code tokens} tokens. */
-  public long workspaceBytes(int tokens) {
+  /**
+   * Workspace of every method here.
+   *
+   * @param tokens of a call, at most
+   * @param team that shares them
+   */
+  public long workspaceBytes(int tokens, Team team) {
     long hidden = spec.hidden();
     ExpertLoad load =
         new ExpertLoad(Math.multiplyExact(tokens, spec.topK()), spec.hidden(), spec.intermediate());
-    long routed = routedExperts(ExpertClock.NONE).workspaceBytes(load);
+    long routed = routedExperts(team, ExpertClock.NONE).workspaceBytes(load);
     return Workspace.bytes(tokens * hidden)
         + Math.max(
-            routeWorkspaceBytes(tokens), Math.max(routed, sharedExpertWorkspaceBytes(tokens)));
+            routeWorkspaceBytes(tokens, team),
+            Math.max(routed, sharedExpertWorkspaceBytes(tokens, team)));
+  }
+
+  /** As above, in the calling thread alone. */
+  public long workspaceBytes(int tokens) {
+    return workspaceBytes(tokens, Team.SOLO);
   }
 
   /** Workspace of {@link #logits} and {@link #route}. */
-  public long routeWorkspaceBytes(int tokens) {
-    return kernel.gemm().workspaceBytes(tokens, spec.hidden());
+  public long routeWorkspaceBytes(int tokens, Team team) {
+    int piece = team.share(tokens, LEAST_ROWS, MOST_ROWS);
+    return team.members() * kernel.gemm().workspaceBytes(piece, spec.hidden());
   }
 
   /** Workspace of {@link #sharedExpert}; 0 without one. */
-  public long sharedExpertWorkspaceBytes(int tokens) {
-    return shared.map(s -> s.workspaceBytes(tokens)).orElse(0L);
+  public long sharedExpertWorkspaceBytes(int tokens, Team team) {
+    int piece = team.share(tokens, LEAST_ROWS, MOST_ROWS);
+    return shared.map(s -> team.members() * s.workspaceBytes(piece)).orElse(0L);
   }
 
   /**
@@ -110,12 +129,34 @@ public final class PreparedLayer implements ExpertBank {
    * @param hidden tokens × H f32
    * @param topkIds receives tokens × k expert ids
    * @param topkWeights receives tokens × k weights
+   * @param team shares the tokens
    */
   public void route(
+      int tokens,
+      MemorySegment hidden,
+      int[] topkIds,
+      float[] topkWeights,
+      Workspace ws,
+      Team team) {
+    int mark = ws.mark();
+    Workspace[] parts = ws.split(team.members());
+    long vector = DType.F32.bytes(spec.hidden());
+    team.stretches(
+        tokens,
+        team.share(tokens, LEAST_ROWS, MOST_ROWS),
+        (from, to, member) -> {
+          MemorySegment rows = hidden.asSlice(from * vector, (to - from) * vector);
+          float[] logits = new float[Math.multiplyExact(to - from, spec.experts())];
+          logits(to - from, rows, logits, parts[member]);
+          router.route(to - from, logits, selectionBiasOrNull, topkIds, topkWeights, from);
+        });
+    ws.release(mark);
+  }
+
+  /** As above, in the calling thread alone. */
+  public void route(
       int tokens, MemorySegment hidden, int[] topkIds, float[] topkWeights, Workspace ws) {
-    float[] logits = new float[Math.multiplyExact(tokens, spec.experts())];
-    logits(tokens, hidden, logits, ws);
-    router.route(tokens, logits, selectionBiasOrNull, topkIds, topkWeights);
+    route(tokens, hidden, topkIds, topkWeights, ws, Team.SOLO);
   }
 
   /** Routed expert {@code id}; blocks while it is read and packed for the first time. */
@@ -129,12 +170,28 @@ public final class PreparedLayer implements ExpertBank {
    *
    * @param hidden tokens × H f32, not weighed by the router
    * @param out tokens × H f32
+   * @param team shares the tokens
    * @throws IllegalStateException where the layer has none
    */
-  public void sharedExpert(int tokens, MemorySegment hidden, MemorySegment out, Workspace ws) {
-    shared
-        .orElseThrow(() -> new IllegalStateException("this layer has no shared expert"))
-        .forward(tokens, hidden, out, ws);
+  public void sharedExpert(
+      int tokens, MemorySegment hidden, MemorySegment out, Workspace ws, Team team) {
+    SharedExpert expert =
+        shared.orElseThrow(() -> new IllegalStateException("this layer has no shared expert"));
+    int mark = ws.mark();
+    Workspace[] parts = ws.split(team.members());
+    long vector = DType.F32.bytes(spec.hidden());
+    team.stretches(
+        tokens,
+        team.share(tokens, LEAST_ROWS, MOST_ROWS),
+        (from, to, member) -> {
+          long bytes = (to - from) * vector;
+          expert.forward(
+              to - from,
+              hidden.asSlice(from * vector, bytes),
+              out.asSlice(from * vector, bytes),
+              parts[member]);
+        });
+    ws.release(mark);
   }
 
   /**
@@ -143,18 +200,20 @@ public final class PreparedLayer implements ExpertBank {
    * @param hidden tokens × H f32
    * @param out tokens × H f32, must not overlap {@code hidden}
    * @param ws at least {@link #workspaceBytes} free
+   * @param team shares experts and tokens; no bit depends on it
+   * @param clock told how long each routed expert ran
    */
-  public void forward(int tokens, MemorySegment hidden, MemorySegment out, Workspace ws) {
-    forward(tokens, hidden, out, ws, ExpertClock.NONE);
-  }
-
-  /** As above, and {@code clock} is told how long each routed expert ran. */
   public void forward(
-      int tokens, MemorySegment hidden, MemorySegment out, Workspace ws, ExpertClock clock) {
+      int tokens,
+      MemorySegment hidden,
+      MemorySegment out,
+      Workspace ws,
+      Team team,
+      ExpertClock clock) {
     int slots = Math.multiplyExact(tokens, spec.topK());
     int[] ids = new int[slots];
     float[] weights = new float[slots];
-    route(tokens, hidden, ids, weights, ws);
+    route(tokens, hidden, ids, weights, ws, team);
     TokenRoutes routes = TokenRoutes.uniform(tokens, spec.topK(), ids, weights);
 
     int mark = ws.mark();
@@ -166,12 +225,17 @@ public final class PreparedLayer implements ExpertBank {
       routes = routes.withUnitWeights();
     }
     var dispatched = new DispatchedTokens.Standard(routes, spec.hidden(), x);
-    routedExperts(clock).apply(dispatched, ExpertMap.all(spec.experts()), this, ws, out);
+    routedExperts(team, clock).apply(dispatched, ExpertMap.all(spec.experts()), this, ws, out);
     if (shared.isPresent()) {
-      sharedExpert(tokens, hidden, buffer, ws);
+      sharedExpert(tokens, hidden, buffer, ws, team);
     }
     finish(tokens, shared.isPresent() ? buffer : null, out);
     ws.release(mark);
+  }
+
+  /** As above, in the calling thread alone. */
+  public void forward(int tokens, MemorySegment hidden, MemorySegment out, Workspace ws) {
+    forward(tokens, hidden, out, ws, Team.SOLO, ExpertClock.NONE);
   }
 
   /**
@@ -207,7 +271,7 @@ public final class PreparedLayer implements ExpertBank {
     return kernel.prepare(tensors, spec.activation(), arena);
   }
 
-  private StandardExperts routedExperts(ExpertClock clock) {
-    return new StandardExperts(kernel, WeightAndReduce.NO_OP, clock);
+  private StandardExperts routedExperts(Team team, ExpertClock clock) {
+    return new StandardExperts(kernel, WeightAndReduce.NO_OP, clock, team);
   }
 }

@@ -45,19 +45,42 @@ public abstract sealed class Router permits TopKRouter, SparseMixerRouter {
    */
   public final void route(
       int tokens, float[] logits, float[] selectionBiasOrNull, int[] topkIds, float[] topkWeights) {
+    route(tokens, logits, selectionBiasOrNull, topkIds, topkWeights, 0);
+  }
+
+  /**
+   * As above, for rows in the middle of a batch.
+   *
+   * @param firstToken the place of the first of these tokens in {@code topkIds} and {@code
+   *     topkWeights}
+   */
+  public final void route(
+      int tokens,
+      float[] logits,
+      float[] selectionBiasOrNull,
+      int[] topkIds,
+      float[] topkWeights,
+      int firstToken) {
+    long end = (long) firstToken + tokens;
     requireLength("logits", logits.length, (long) tokens * experts);
-    requireLength("topkIds", topkIds.length, (long) tokens * topK);
-    requireLength("topkWeights", topkWeights.length, (long) tokens * topK);
+    requireLength("topkIds", topkIds.length, end * topK);
+    requireLength("topkWeights", topkWeights.length, end * topK);
     if (selectionBiasOrNull != null && selectionBiasOrNull.length != experts) {
       throw new IllegalArgumentException(
           "selection bias has %d values for %d experts"
               .formatted(selectionBiasOrNull.length, experts));
     }
-    routeRows(tokens, logits, selectionBiasOrNull, topkIds, topkWeights);
+    routeRows(tokens, logits, selectionBiasOrNull, topkIds, topkWeights, firstToken * topK);
   }
 
+  /** Writes results from {@code to}. */
   abstract void routeRows(
-      int tokens, float[] logits, float[] selectionBiasOrNull, int[] topkIds, float[] topkWeights);
+      int tokens,
+      float[] logits,
+      float[] selectionBiasOrNull,
+      int[] topkIds,
+      float[] topkWeights,
+      int to);
 
   private static void requireLength(String name, int length, long needed) {
     if (length < needed) {

@@ -10,7 +10,8 @@ final class SparseMixerRouter extends Router {
   }
 
   @Override
-  void routeRows(int tokens, float[] logits, float[] bias, int[] topkIds, float[] topkWeights) {
+  void routeRows(
+      int tokens, float[] logits, float[] bias, int[] topkIds, float[] topkWeights, int to) {
     double[] choice = new double[experts()];
     double[] kept = new double[experts()];
     for (int token = 0; token < tokens; token++) {
@@ -19,12 +20,13 @@ final class SparseMixerRouter extends Router {
         float score = logits[row + e] + (bias == null ? 0 : bias[e]);
         choice[e] = Float.isNaN(score) ? Double.NEGATIVE_INFINITY : score;
       }
+      int out = to + 2 * token;
       int first = round(choice, -1, kept);
-      topkIds[2 * token] = first;
-      topkWeights[2 * token] = (float) kept[first];
+      topkIds[out] = first;
+      topkWeights[out] = (float) kept[first];
       int second = round(choice, first, kept);
-      topkIds[2 * token + 1] = second;
-      topkWeights[2 * token + 1] = (float) kept[second];
+      topkIds[out + 1] = second;
+      topkWeights[out + 1] = (float) kept[second];
     }
   }
 

@@ -12,7 +12,8 @@ final class TopKRouter extends Router {
   }
 
   @Override
-  void routeRows(int tokens, float[] logits, float[] bias, int[] topkIds, float[] topkWeights) {
+  void routeRows(
+      int tokens, float[] logits, float[] bias, int[] topkIds, float[] topkWeights, int to) {
     int experts = experts();
     int topK = topK();
     double[] scores = new double[experts];
@@ -31,7 +32,7 @@ final class TopKRouter extends Router {
         weights[slot] = scores[chosen[slot]];
       }
       normalize(weights);
-      int out = token * topK;
+      int out = to + token * topK;
       for (int slot = 0; slot < topK; slot++) {
         topkIds[out + slot] = chosen[slot];
         topkWeights[out + slot] = (float) (weights[slot] * rule.scalingFactor());

@@ -20,10 +20,13 @@ import java.lang.foreign.MemorySegment;
  */
 public final class Workspace {
   private final float[] floats;
+  private final int limit;
   private int top;
 
-  private Workspace(float[] floats) {
+  private Workspace(float[] floats, int top, int limit) {
     this.floats = floats;
+    this.top = top;
+    this.limit = limit;
   }
 
   /**
@@ -38,7 +41,7 @@ public final class Workspace {
           "a workspace of %d bytes exceeds the limit of 8 GiB: hand over fewer rows per call"
               .formatted(bytes));
     }
-    return new Workspace(new float[(int) count]);
+    return new Workspace(new float[(int) count], 0, (int) count);
   }
 
   /** Bytes of {@code count} values. */
@@ -68,14 +71,28 @@ public final class Workspace {
    * @throws IllegalStateException where the workspace is too small
    */
   public int take(long count) {
-    if (count > floats.length - top) {
+    if (count > limit - top) {
       throw new IllegalStateException(
           "workspace of %d bytes is too small: %d are taken, %d more are needed; ask workspaceBytes"
-              .formatted(bytes(floats.length), bytes(top), bytes(count)));
+              .formatted(bytes(limit), bytes(top), bytes(count)));
     }
     int from = top;
     top += (int) count;
     return from;
+  }
+
+  /**
+   * Takes all that is left, as workspaces of equal size for as many threads: they are used until
+   * this one gives back what it took.
+   */
+  public Workspace[] split(int parts) {
+    int each = (limit - top) / parts;
+    Workspace[] split = new Workspace[parts];
+    for (int part = 0; part < parts; part++) {
+      int from = take(each);
+      split[part] = new Workspace(floats, from, top);
+    }
+    return split;
   }
 
   /** Takes {@code count} values, as a segment. */

@@ -13,6 +13,7 @@ import org.sparkmoe.kernels.combine.WeightAndReduce;
 import org.sparkmoe.kernels.experts.FusedExpertsFixture.Case;
 import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.permute.TokenPermutation;
+import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.kernels.testing.Rows;
 
@@ -48,6 +49,13 @@ abstract class FusedExpertsContract {
     float[] blocks = new float[c.map().localExperts() * c.maxTokens() * c.hidden()];
     apply(new BatchedExperts(kernel()), c, blocks);
     Rows.assertSameBits(reduce(WeightAndReduce.NAIVE_BATCHED, blocks, c), reduced, c);
+
+    try (Team team = Team.of(3)) {
+      float[] shared = new float[c.tokens() * c.hidden()];
+      var clock = ExpertClock.NONE;
+      apply(new StandardExperts(kernel(), WeightAndReduce.NO_OP, clock, team), c, shared);
+      Rows.assertSameBits(shared, reduced, c);
+    }
   }
 
   @ParameterizedTest
@@ -82,7 +90,7 @@ abstract class FusedExpertsContract {
   }
 
   private void apply(FusedExperts experts, Case c, float[] out) {
-    try (Arena arena = Arena.ofConfined()) {
+    try (Arena arena = Arena.ofShared()) {
       boolean batched = experts.activationFormat() == ActivationFormat.BATCHED_EXPERTS;
       int rows = batched ? c.maxTokens() : c.assignments();
       ExpertLoad load = new ExpertLoad(rows, c.hidden(), c.intermediate());

@@ -11,10 +11,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.sparkmoe.kernels.experts.Activation;
+import org.sparkmoe.kernels.experts.ExpertClock;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertLease;
 import org.sparkmoe.kernels.experts.PreparedExpert;
 import org.sparkmoe.kernels.router.TopKRule;
+import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.kernels.testing.HeapLayer;
@@ -59,6 +61,31 @@ abstract class PreparedLayerContract {
       Rows.assertClose(
           out, LayerReference.forward(spec, weights, x), HIDDEN, 1e-5, spec + ", " + random);
     }
+  }
+
+  @ParameterizedTest
+  @MethodSource("specs")
+  void noBitDependsOnTheTeam(MoeLayerSpec spec) {
+    RandomTensors random = new RandomTensors(47);
+    int tokens = 300;
+    float[] x = random.normals(tokens * HIDDEN, 1);
+    HeapLayer weights = HeapLayer.random(spec, true, DType.BF16, random);
+    long[] rows = new long[2];
+    float[][] outs = new float[2][tokens * HIDDEN];
+    for (int run = 0; run < 2; run++) {
+      int index = run;
+      ExpertClock clock = (expert, count, nanos) -> rows[index] += count;
+      try (Arena arena = Arena.ofShared();
+          Team team = Team.of(1 + 2 * run)) {
+        PreparedLayer layer = PreparedLayer.prepare(spec, weights, kernel(), arena);
+        Workspace ws = Workspace.ofBytes(layer.workspaceBytes(tokens, team));
+        MemorySegment out = MemorySegment.ofArray(outs[run]);
+        layer.forward(tokens, MemorySegment.ofArray(x), out, ws, team, clock);
+        assertThat(ws.mark()).as("workspace given back").isZero();
+      }
+    }
+    Rows.assertSameBits(outs[1], outs[0], spec + ", " + random);
+    assertThat(rows).containsOnly((long) tokens * spec.topK());
   }
 
   @Test

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import org.apache.spark.TaskContext;
 import org.apache.spark.util.TaskCompletionListener;
 import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.udfs.plan.LayerPlan;
 
 /**
@@ -20,6 +21,16 @@ public final class TaskScope {
     TaskScope scope = new TaskScope();
     scope.onCompletion(scope.arena::close);
     return scope;
+  }
+
+  /**
+   * Threads for the task's kernels: {@code spark.task.cpus} of them, this one included, until the
+   * task completes.
+   */
+  public Team team() {
+    Team team = Team.of(TaskContext.get().cpus());
+    onCompletion(team::close);
+    return team;
   }
 
   /** Memory of the task. */

@@ -18,6 +18,7 @@ import org.sparkmoe.kernels.experts.StandardExperts;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.permute.ExpertMap;
+import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.udfs.dispatch.DispatchBlock;
@@ -48,7 +49,8 @@ public final class ExpertFunction implements MapPartitionsFunction<Row, Row> {
   public Iterator<Row> call(Iterator<Row> rows) {
     TaskScope scope = TaskScope.current();
     Partials partials =
-        new Partials(plan, times, scope.layer(plan), rows, TaskContext.getPartitionId());
+        new Partials(
+            plan, times, scope.layer(plan), scope.team(), rows, TaskContext.getPartitionId());
     scope.onCompletion(partials::closeBuffers);
     return partials;
   }
@@ -57,6 +59,7 @@ public final class ExpertFunction implements MapPartitionsFunction<Row, Row> {
     private final LayerPlan plan;
     private final MoeLayerSpec spec;
     private final PreparedLayer layer;
+    private final Team team;
     private final Iterator<Row> rows;
     private final ExpertMap map;
     private final int lane;
@@ -69,14 +72,20 @@ public final class ExpertFunction implements MapPartitionsFunction<Row, Row> {
     private int home;
 
     private Partials(
-        LayerPlan plan, KernelTimes times, PreparedLayer layer, Iterator<Row> rows, int lane) {
+        LayerPlan plan,
+        KernelTimes times,
+        PreparedLayer layer,
+        Team team,
+        Iterator<Row> rows,
+        int lane) {
       this.plan = plan;
       this.spec = plan.spec();
       this.layer = layer;
+      this.team = team;
       this.rows = rows;
       this.lane = lane;
       this.map = plan.placement().map(lane);
-      this.experts = new StandardExperts(layer.kernel(), WeightAndReduce.DELEGATE, times);
+      this.experts = new StandardExperts(layer.kernel(), WeightAndReduce.DELEGATE, times, team);
       advance();
     }
 
@@ -185,7 +194,7 @@ public final class ExpertFunction implements MapPartitionsFunction<Row, Row> {
           count++;
         }
       }
-      layer.sharedExpert(count, buffers.homeX, buffers.homeY, buffers.workspace);
+      layer.sharedExpert(count, buffers.homeX, buffers.homeY, buffers.workspace, team);
     }
 
     /** Rows are asked for in order, so block and home token are found by counting along. */
@@ -244,7 +253,8 @@ public final class ExpertFunction implements MapPartitionsFunction<Row, Row> {
         ExpertLoad load = new ExpertLoad(assignments, spec.hidden(), spec.intermediate());
         this.workspace =
             Workspace.ofBytes(
-                Math.max(experts.workspaceBytes(load), layer.sharedExpertWorkspaceBytes(tokens)));
+                Math.max(
+                    experts.workspaceBytes(load), layer.sharedExpertWorkspaceBytes(tokens, team)));
       }
     }
   }

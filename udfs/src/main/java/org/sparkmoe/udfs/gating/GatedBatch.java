@@ -3,6 +3,7 @@ package org.sparkmoe.udfs.gating;
 import java.util.Iterator;
 import org.apache.spark.sql.Row;
 import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.udfs.executor.TaskScope;
 import org.sparkmoe.udfs.plan.LayerPlan;
@@ -13,15 +14,17 @@ import org.sparkmoe.udfs.tokens.TokenReader;
  */
 public final class GatedBatch {
   private final PreparedLayer layer;
+  private final Team team;
   private final TokenReader reader;
   private final Workspace workspace;
   private final int[] topkIds;
   private final float[] topkWeights;
 
-  private GatedBatch(PreparedLayer layer, TokenReader reader, int capacity) {
+  private GatedBatch(PreparedLayer layer, TokenReader reader, int capacity, Team team) {
     this.layer = layer;
+    this.team = team;
     this.reader = reader;
-    this.workspace = Workspace.ofBytes(layer.routeWorkspaceBytes(capacity));
+    this.workspace = Workspace.ofBytes(layer.routeWorkspaceBytes(capacity, team));
     this.topkIds = new int[capacity * layer.spec().topK()];
     this.topkWeights = new float[capacity * layer.spec().topK()];
   }
@@ -31,7 +34,7 @@ public final class GatedBatch {
       Iterator<Row> rows, LayerPlan plan, PreparedLayer layer, TaskScope scope) {
     int capacity = plan.batchTokens();
     TokenReader reader = new TokenReader(rows, plan.tokens(), capacity, scope.arena());
-    return new GatedBatch(layer, reader, capacity);
+    return new GatedBatch(layer, reader, capacity, scope.team());
   }
 
   /** Reads and routes the next batch; false when the partition is exhausted. */
@@ -39,7 +42,7 @@ public final class GatedBatch {
     if (!reader.read()) {
       return false;
     }
-    layer.route(reader.tokens(), reader.hidden(), topkIds, topkWeights, workspace);
+    layer.route(reader.tokens(), reader.hidden(), topkIds, topkWeights, workspace, team);
     return true;
   }
 

@@ -1,12 +1,12 @@
 package org.sparkmoe.udfs.replicated;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Iterator;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.udfs.executor.KernelTimes;
@@ -35,26 +35,28 @@ public final class ReplicatedFunction implements MapPartitionsFunction<Row, Row>
   @Override
   public Iterator<Row> call(Iterator<Row> rows) {
     TaskScope scope = TaskScope.current();
-    return new Outputs(plan, times, scope.layer(plan), rows, scope.arena());
+    return new Outputs(plan, times, scope, rows);
   }
 
   private static final class Outputs extends BatchedRows {
     private final LayerPlan plan;
     private final KernelTimes times;
     private final PreparedLayer layer;
+    private final Team team;
     private final TokenReader reader;
     private final MemorySegment out;
     private final Workspace workspace;
 
-    private Outputs(
-        LayerPlan plan, KernelTimes times, PreparedLayer layer, Iterator<Row> rows, Arena arena) {
+    private Outputs(LayerPlan plan, KernelTimes times, TaskScope scope, Iterator<Row> rows) {
       int capacity = plan.batchTokens();
       this.plan = plan;
       this.times = times;
-      this.layer = layer;
-      this.reader = new TokenReader(rows, plan.tokens(), capacity, arena);
-      this.out = arena.allocate(DType.F32.bytes((long) capacity * plan.spec().hidden()), 64);
-      this.workspace = Workspace.ofBytes(layer.workspaceBytes(capacity));
+      this.layer = scope.layer(plan);
+      this.team = scope.team();
+      this.reader = new TokenReader(rows, plan.tokens(), capacity, scope.arena());
+      this.out =
+          scope.arena().allocate(DType.F32.bytes((long) capacity * plan.spec().hidden()), 64);
+      this.workspace = Workspace.ofBytes(layer.workspaceBytes(capacity, team));
     }
 
     @Override
@@ -62,7 +64,7 @@ public final class ReplicatedFunction implements MapPartitionsFunction<Row, Row>
       if (!reader.read()) {
         return -1;
       }
-      layer.forward(reader.tokens(), reader.hidden(), out, workspace, times);
+      layer.forward(reader.tokens(), reader.hidden(), out, workspace, team, times);
       return reader.size();
     }
 

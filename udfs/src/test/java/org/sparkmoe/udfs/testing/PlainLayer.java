@@ -11,6 +11,7 @@ import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertLease;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
@@ -83,7 +84,8 @@ public final class PlainLayer implements AutoCloseable {
     }
     if (spec.shared().isPresent()) {
       float[] shared = new float[x.length];
-      layer.sharedExpert(1, MemorySegment.ofArray(x), MemorySegment.ofArray(shared), workspace);
+      layer.sharedExpert(
+          1, MemorySegment.ofArray(x), MemorySegment.ofArray(shared), workspace, Team.SOLO);
       for (int h = 0; h < sum.length; h++) {
         sum[h] += shared[h];
       }
