@@ -117,7 +117,7 @@ final class FixtureParityTest {
       int[] ids = new int[tokens * topK];
       float[] weights = new float[tokens * topK];
       float[] output = new float[input.length];
-      Workspace ws = Workspace.ofBytes(prepared.workspaceBytes(tokens));
+      Workspace ws = prepared.kernel().workspace(prepared.workspaceBytes(tokens), arena);
       prepared.route(tokens, MemorySegment.ofArray(input), ids, weights, ws);
       prepared.forward(tokens, MemorySegment.ofArray(input), MemorySegment.ofArray(output), ws);
       check.accept(routes(topK, ids, weights), output);

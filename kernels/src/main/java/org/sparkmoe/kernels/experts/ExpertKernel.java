@@ -66,13 +66,23 @@ public sealed interface ExpertKernel permits ScalarExpertKernel, VectorExpertKer
   long workspaceBytes(int rows, int hidden, int intermediate);
 
   /**
+   * A workspace of the kind that this kernel and its {@link #gemm} need: on the heap, or native.
+   *
+   * @param bytes at least
+   * @param arena owns native memory; belongs to the task that computes
+   */
+  default Workspace workspace(long bytes, Arena arena) {
+    return Workspace.ofBytes(bytes);
+  }
+
+  /**
    * Computes {@code Y}.
    *
    * @param expert prepared by this kernel
    * @param rows may be 0
    * @param x rows × H, row-major f32
    * @param y rows × H, row-major f32, must not overlap x
-   * @param ws at least {@link #workspaceBytes} free
+   * @param ws a {@link #workspace} with at least {@link #workspaceBytes} free
    */
   void forward(PreparedExpert expert, int rows, MemorySegment x, MemorySegment y, Workspace ws);
 }

@@ -1,5 +1,6 @@
 package org.sparkmoe.kernels.tensor;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -14,17 +15,22 @@ import java.lang.foreign.MemorySegment;
  *   ws.release(mark);
  * </pre>
  *
- * <p>It lives on the heap, because loops over a {@code float[]} compile to markedly faster code
- * than loops over a segment. What is taken holds whatever was there before. A call that throws does
- * not give back what it took; releasing a mark set before the call does.
+ * <p>It lives on the heap for kernels written in Java, because loops over a {@code float[]} compile
+ * to markedly faster code than loops over a segment; or outside for native ones, which have only
+ * segments. What is taken holds whatever was there before. A call that throws does not give back
+ * what it took; releasing a mark set before the call does.
  */
 public final class Workspace {
-  private final float[] floats;
+  private static final int CACHE_LINE = 64;
+
+  private final float[] floatsOrNull;
+  private final MemorySegment memory;
   private final int limit;
   private int top;
 
-  private Workspace(float[] floats, int top, int limit) {
-    this.floats = floats;
+  private Workspace(float[] floatsOrNull, MemorySegment memory, int top, int limit) {
+    this.floatsOrNull = floatsOrNull;
+    this.memory = memory;
     this.top = top;
     this.limit = limit;
   }
@@ -32,16 +38,35 @@ public final class Workspace {
   /**
    * A workspace of at least {@code bytes} bytes.
    *
-   * @throws IllegalArgumentException beyond 8 GiB, the largest Java array
+   * @throws IllegalArgumentException beyond 8 GiB
    */
   public static Workspace ofBytes(long bytes) {
+    int count = count(bytes);
+    float[] floats = new float[count];
+    return new Workspace(floats, MemorySegment.ofArray(floats), 0, count);
+  }
+
+  /**
+   * A workspace of at least {@code bytes} bytes of native memory. It has segments only: {@link
+   * #floats} and {@link #take} throw.
+   *
+   * @param arena owns the memory
+   * @throws IllegalArgumentException beyond 8 GiB
+   */
+  public static Workspace offHeap(long bytes, Arena arena) {
+    int count = count(bytes);
+    return new Workspace(null, arena.allocate(bytes(count), CACHE_LINE), 0, count);
+  }
+
+  /** Values in {@code bytes} bytes, rounded up. */
+  private static int count(long bytes) {
     long count = (bytes + Float.BYTES - 1) / Float.BYTES;
     if (bytes < 0 || count > Integer.MAX_VALUE - 8) {
       throw new IllegalArgumentException(
           "a workspace of %d bytes exceeds the limit of 8 GiB: hand over fewer rows per call"
               .formatted(bytes));
     }
-    return new Workspace(new float[(int) count], 0, (int) count);
+    return (int) count;
   }
 
   /** Bytes of {@code count} values. */
@@ -49,9 +74,18 @@ public final class Workspace {
     return count * Float.BYTES;
   }
 
-  /** The array that {@link #take} hands out ranges of. */
+  /**
+   * The array that {@link #take} hands out ranges of.
+   *
+   * @throws IllegalStateException off the heap
+   */
   public float[] floats() {
-    return floats;
+    if (floatsOrNull == null) {
+      throw new IllegalStateException(
+          "this workspace is native memory; a kernel that computes in arrays makes its own, with"
+              + " ExpertKernel.workspace");
+    }
+    return floatsOrNull;
   }
 
   /** The current height of the stack, for {@link #release}. */
@@ -65,20 +99,37 @@ public final class Workspace {
   }
 
   /**
-   * Takes {@code count} values.
+   * Takes {@code count} values on the heap.
    *
    * @return index of the first in {@link #floats()}
-   * @throws IllegalStateException where the workspace is too small
+   * @throws IllegalStateException where the workspace is too small, or off the heap
    */
   public int take(long count) {
-    if (count > limit - top) {
+    floats();
+    return reserve(count);
+  }
+
+  /**
+   * Takes {@code count} values, as a segment.
+   *
+   * @throws IllegalStateException where the workspace is too small
+   */
+  public MemorySegment segment(long count) {
+    return memory.asSlice(bytes(reserve(count)), bytes(count));
+  }
+
+  /**
+   * Takes {@code count} values of native memory.
+   *
+   * @throws IllegalStateException where the workspace is too small, or on the heap
+   */
+  public MemorySegment nativeSegment(long count) {
+    if (floatsOrNull != null) {
       throw new IllegalStateException(
-          "workspace of %d bytes is too small: %d are taken, %d more are needed; ask workspaceBytes"
-              .formatted(bytes(limit), bytes(top), bytes(count)));
+          "this workspace is on the heap; a native kernel makes its own, with"
+              + " ExpertKernel.workspace");
     }
-    int from = top;
-    top += (int) count;
-    return from;
+    return segment(count);
   }
 
   /**
@@ -89,15 +140,20 @@ public final class Workspace {
     int each = (limit - top) / parts;
     Workspace[] split = new Workspace[parts];
     for (int part = 0; part < parts; part++) {
-      int from = take(each);
-      split[part] = new Workspace(floats, from, top);
+      int from = reserve(each);
+      split[part] = new Workspace(floatsOrNull, memory, from, top);
     }
     return split;
   }
 
-  /** Takes {@code count} values, as a segment. */
-  public MemorySegment segment(long count) {
-    int from = take(count);
-    return MemorySegment.ofArray(floats).asSlice(bytes(from), bytes(count));
+  private int reserve(long count) {
+    if (count > limit - top) {
+      throw new IllegalStateException(
+          "workspace of %d bytes is too small: %d are taken, %d more are needed; ask workspaceBytes"
+              .formatted(bytes(limit), bytes(top), bytes(count)));
+    }
+    int from = top;
+    top += (int) count;
+    return from;
   }
 }

@@ -15,6 +15,7 @@ import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.kernels.testing.RandomTensors;
 import org.sparkmoe.kernels.testing.Rows;
+import org.sparkmoe.kernels.testing.Workspaces;
 
 /** What every {@link ExpertKernel} does; one small subclass per backend. */
 abstract class ExpertKernelContract {
@@ -152,9 +153,8 @@ abstract class ExpertKernelContract {
       MemorySegment x,
       MemorySegment y,
       Arena arena) {
-    Workspace ws =
-        Workspace.ofBytes(kernel.workspaceBytes(rows, weights.hidden(), weights.intermediate()));
-    Arrays.fill(ws.floats(), Float.NaN);
+    long bytes = kernel.workspaceBytes(rows, weights.hidden(), weights.intermediate());
+    Workspace ws = Workspaces.poison(kernel.workspace(bytes, arena), bytes);
     kernel.forward(kernel.prepare(weights, activation, arena), rows, x, y, ws);
     assertThat(ws.mark()).as("workspace given back").isZero();
   }

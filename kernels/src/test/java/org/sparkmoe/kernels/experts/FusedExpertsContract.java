@@ -94,7 +94,7 @@ abstract class FusedExpertsContract {
       boolean batched = experts.activationFormat() == ActivationFormat.BATCHED_EXPERTS;
       int rows = batched ? c.maxTokens() : c.assignments();
       ExpertLoad load = new ExpertLoad(rows, c.hidden(), c.intermediate());
-      Workspace ws = Workspace.ofBytes(experts.workspaceBytes(load));
+      Workspace ws = kernel().workspace(experts.workspaceBytes(load), arena);
       ExpertBank bank =
           id -> {
             assertThat(c.map().local(id)).as("only local experts are read").isNotNegative();

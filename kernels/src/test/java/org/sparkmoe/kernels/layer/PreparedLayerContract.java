@@ -54,7 +54,7 @@ abstract class PreparedLayerContract {
       Arrays.fill(out, Float.NaN);
       try (Arena arena = Arena.ofShared()) {
         PreparedLayer layer = PreparedLayer.prepare(spec, weights, kernel(), arena);
-        Workspace ws = Workspace.ofBytes(layer.workspaceBytes(tokens));
+        Workspace ws = layer.kernel().workspace(layer.workspaceBytes(tokens), arena);
         layer.forward(tokens, MemorySegment.ofArray(x), MemorySegment.ofArray(out), ws);
         assertThat(ws.mark()).as("workspace given back").isZero();
       }

@@ -252,9 +252,12 @@ public final class ExpertFunction implements MapPartitionsFunction<Row, Row> {
         this.homeY = arena.allocate(homeBytes, 64);
         ExpertLoad load = new ExpertLoad(assignments, spec.hidden(), spec.intermediate());
         this.workspace =
-            Workspace.ofBytes(
-                Math.max(
-                    experts.workspaceBytes(load), layer.sharedExpertWorkspaceBytes(tokens, team)));
+            layer
+                .kernel()
+                .workspace(
+                    Math.max(
+                        experts.workspaceBytes(load), layer.sharedExpertWorkspaceBytes(tokens, team)),
+                    arena);
       }
     }
   }

@@ -1,5 +1,6 @@
 package org.sparkmoe.udfs.gating;
 
+import java.lang.foreign.Arena;
 import java.util.Iterator;
 import org.apache.spark.sql.Row;
 import org.sparkmoe.kernels.layer.PreparedLayer;
@@ -20,11 +21,12 @@ public final class GatedBatch {
   private final int[] topkIds;
   private final float[] topkWeights;
 
-  private GatedBatch(PreparedLayer layer, TokenReader reader, int capacity, Team team) {
+  private GatedBatch(
+      PreparedLayer layer, TokenReader reader, int capacity, Team team, Arena arena) {
     this.layer = layer;
     this.team = team;
     this.reader = reader;
-    this.workspace = Workspace.ofBytes(layer.routeWorkspaceBytes(capacity, team));
+    this.workspace = layer.kernel().workspace(layer.routeWorkspaceBytes(capacity, team), arena);
     this.topkIds = new int[capacity * layer.spec().topK()];
     this.topkWeights = new float[capacity * layer.spec().topK()];
   }
@@ -34,7 +36,7 @@ public final class GatedBatch {
       Iterator<Row> rows, LayerPlan plan, PreparedLayer layer, TaskScope scope) {
     int capacity = plan.batchTokens();
     TokenReader reader = new TokenReader(rows, plan.tokens(), capacity, scope.arena());
-    return new GatedBatch(layer, reader, capacity, scope.team());
+    return new GatedBatch(layer, reader, capacity, scope.team(), scope.arena());
   }
 
   /** Reads and routes the next batch; false when the partition is exhausted. */

@@ -38,7 +38,7 @@ public final class PlainLayer implements AutoCloseable {
     this.tensors = layer.open(new Configuration(false));
     this.layer = PreparedLayer.prepare(layer.spec(), tensors, ExpertKernel.of(backend), arena);
     this.spec = layer.spec();
-    this.workspace = Workspace.ofBytes(this.layer.workspaceBytes(1));
+    this.workspace = this.layer.kernel().workspace(this.layer.workspaceBytes(1), arena);
   }
 
   public Route route(float[] x) {
