@@ -1,0 +1,37 @@
+package org.sparkmoe.kernels.onednn;
+
+import java.util.Optional;
+
+/** Whether oneDNN runs here. The first question unpacks, loads and tries it; later ones do not. */
+public final class OneDnn {
+  private static final int AVX512_BF16 = 0xe7;
+
+  private OneDnn() {}
+
+  /** Holds the outcome of the trial. */
+  private static final class Trial {
+    static final String REASON =
+        Library.reason().isEmpty() ? SelfCheck.failure() : Library.reason();
+  }
+
+  /** Why it cannot run, or empty where it can. */
+  public static Optional<String> refusal() {
+    return Optional.of(Trial.REASON).filter(reason -> !reason.isEmpty());
+  }
+
+  /** Why products of bf16 rows cannot run, or empty where they can; only where oneDNN runs. */
+  public static Optional<String> bf16Refusal() {
+    int isa = Library.dnnl().cpuIsa();
+    if ((isa & AVX512_BF16) == AVX512_BF16) {
+      return Optional.empty();
+    }
+    String reason = "this CPU has no bf16 arithmetic (AVX-512 with BF16, or AMX); compute in f32";
+    return Optional.of("%s (instruction set 0x%x of oneDNN)".formatted(reason, isa));
+  }
+
+  /** Version and instruction set, for logs. */
+  public static String description() {
+    return "oneDNN %s, instruction set 0x%x"
+        .formatted(Library.dnnl().version(), Library.dnnl().cpuIsa());
+  }
+}
