@@ -383,9 +383,9 @@ final class BadInputTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"ONEDNN", "CUDA"})
+  @EnumSource(names = {"CUDA"})
   void aBackendThatCannotRunIsRefusedWithTheReason(Backend backend) {
-    var reason = Probes.gather().refusal(backend);
+    var reason = Probes.gather(List.of(backend)).refusal(backend);
     assumeTrue(reason.isPresent(), backend + " runs here");
 
     Cli.execute(Map.of(), Cli.with(run(), "--backend", backend.option()))

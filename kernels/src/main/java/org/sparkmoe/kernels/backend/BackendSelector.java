@@ -77,6 +77,11 @@ public final class BackendSelector {
     }
   }
 
+  /** As {@link #select(Request, Probes)}, with the facts of this JVM. */
+  public static Selection select(Request request) {
+    return select(request, Probes.gather(request.candidates()));
+  }
+
   /**
    * The first candidate that {@code probes} do not refuse.
    *

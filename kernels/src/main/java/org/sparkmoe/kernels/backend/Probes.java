@@ -1,7 +1,9 @@
 package org.sparkmoe.kernels.backend;
 
+import java.util.Collection;
 import java.util.Optional;
 import jdk.incubator.vector.FloatVector;
+import org.sparkmoe.kernels.onednn.OneDnn;
 
 /**
  * Facts about this JVM that decide which backends can run. Pure data, so that every decision can be
@@ -10,15 +12,25 @@ import jdk.incubator.vector.FloatVector;
  * @param vectorModule whether {@code jdk.incubator.vector} is loaded
  * @param vectorBits preferred SIMD width in bits; 0 without the module
  * @param optimizingJit whether the JIT compiler that turns vector code into SIMD instructions runs
+ * @param onednnRefusal why oneDNN does not run; empty where it does
  */
-public record Probes(boolean vectorModule, int vectorBits, boolean optimizingJit) {
+public record Probes(
+    boolean vectorModule, int vectorBits, boolean optimizingJit, Optional<String> onednnRefusal) {
   private static final int LEAST_VECTOR_BITS = 128;
-  private static final String LATER = "it is not part of this version; use vector or auto";
+  private static final String LATER = "it is not part of this version; use onednn, vector or auto";
+  private static final String NOT_TRIED = "it was not asked for, and so not tried";
 
-  /** The facts of the running JVM. */
-  public static Probes gather() {
+  /**
+   * The facts of the running JVM about {@code candidates}. oneDNN is unpacked, loaded and tried
+   * only where it is one of them.
+   */
+  public static Probes gather(Collection<Backend> candidates) {
     boolean module = vectorModuleLoaded();
-    return new Probes(module, module ? VectorFacts.preferredBits() : 0, runsOptimizingJit());
+    return new Probes(
+        module,
+        module ? VectorFacts.preferredBits() : 0,
+        runsOptimizingJit(),
+        candidates.contains(Backend.ONEDNN) ? OneDnn.refusal() : Optional.of(NOT_TRIED));
   }
 
   /** Whether {@code jdk.incubator.vector} is loaded in the running JVM. */
@@ -31,7 +43,8 @@ public record Probes(boolean vectorModule, int vectorBits, boolean optimizingJit
     return switch (backend) {
       case SCALAR -> Optional.empty();
       case VECTOR -> vectorRefusal();
-      case ONEDNN, CUDA -> Optional.of(LATER);
+      case ONEDNN -> onednnRefusal;
+      case CUDA -> Optional.of(LATER);
     };
   }
 

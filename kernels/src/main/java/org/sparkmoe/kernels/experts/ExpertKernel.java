@@ -2,6 +2,7 @@ package org.sparkmoe.kernels.experts;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendUnavailableException;
 import org.sparkmoe.kernels.backend.Probes;
@@ -18,7 +19,8 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * <p>Router weights are not applied here. A row of Y depends on its own row of X only, bit for bit.
  * Thread-safe.
  */
-public sealed interface ExpertKernel permits ScalarExpertKernel, VectorExpertKernel {
+public sealed interface ExpertKernel
+    permits ScalarExpertKernel, VectorExpertKernel, OneDnnExpertKernel {
 
   /**
    * The kernel of {@code backend}.
@@ -26,8 +28,7 @@ public sealed interface ExpertKernel permits ScalarExpertKernel, VectorExpertKer
    * @throws BackendUnavailableException where it cannot run on this JVM
    */
   static ExpertKernel of(Backend backend) {
-    Probes probes = Probes.gather();
-    probes
+    Probes.gather(List.of(backend))
         .refusal(backend)
         .ifPresent(
             reason -> {
@@ -36,7 +37,8 @@ public sealed interface ExpertKernel permits ScalarExpertKernel, VectorExpertKer
     return switch (backend) {
       case SCALAR -> new ScalarExpertKernel();
       case VECTOR -> new VectorExpertKernel();
-      case ONEDNN, CUDA -> throw new AssertionError(backend + " is refused above");
+      case ONEDNN -> new OneDnnExpertKernel();
+      case CUDA -> throw new AssertionError(backend + " is refused above");
     };
   }
 

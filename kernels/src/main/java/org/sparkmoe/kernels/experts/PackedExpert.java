@@ -16,11 +16,7 @@ record PackedExpert(
     implements PreparedExpert {
 
   static PackedExpert pack(ExpertWeights weights, Activation activation, Gemm gemm, Arena arena) {
-    if (activation.gated() != weights.w3().isPresent()) {
-      throw new IllegalArgumentException(
-          "activation %s and an expert %s w3 do not go together"
-              .formatted(activation.kind(), activation.gated() ? "without" : "with"));
-    }
+    requireFit(weights, activation);
     return new PackedExpert(
         gemm.pack(weights.w1(), arena),
         weights.w3().map(w3 -> gemm.pack(w3, arena)).orElse(null),
@@ -29,6 +25,15 @@ record PackedExpert(
         weights.b3OrNull(),
         weights.b2OrNull(),
         activation);
+  }
+
+  /** Refuses a gated activation without w3, and the other way round. */
+  static void requireFit(ExpertWeights weights, Activation activation) {
+    if (activation.gated() != weights.w3().isPresent()) {
+      throw new IllegalArgumentException(
+          "activation %s and an expert %s w3 do not go together"
+              .formatted(activation.kind(), activation.gated() ? "without" : "with"));
+    }
   }
 
   @Override

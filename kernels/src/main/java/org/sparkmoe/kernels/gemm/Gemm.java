@@ -9,7 +9,7 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * The product {@code Y = X Wᵀ + b}. A row of Y depends on its own row of X only: neither the number
  * of rows in a call nor a row's position changes one bit of it. Thread-safe.
  */
-public sealed interface Gemm permits ScalarGemm, VectorGemm {
+public sealed interface Gemm permits ScalarGemm, VectorGemm, OneDnnGemm {
 
   /**
    * Brings a weight matrix into the order this implementation reads.

@@ -2,6 +2,7 @@ package org.sparkmoe.kernels.gemm;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendUnavailableException;
 import org.sparkmoe.kernels.backend.Probes;
@@ -39,7 +40,7 @@ public final class VectorGemm implements Gemm {
    */
   public VectorGemm() {
     if (!Probes.vectorModuleLoaded()) {
-      Probes.gather()
+      Probes.gather(List.of(Backend.VECTOR))
           .refusal(Backend.VECTOR)
           .ifPresent(
               reason -> {

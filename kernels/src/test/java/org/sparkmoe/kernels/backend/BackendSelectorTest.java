@@ -3,6 +3,8 @@ package org.sparkmoe.kernels.backend;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -10,7 +12,8 @@ import org.sparkmoe.kernels.backend.BackendSelector.Request;
 import org.sparkmoe.kernels.backend.BackendSelector.Selection;
 
 final class BackendSelectorTest {
-  private static final Probes MODERN = new Probes(true, 256, true);
+  private static final Optional<String> NO_ONEDNN = Optional.of("libdnnl.so.3 is missing");
+  private static final Probes MODERN = new Probes(true, 256, true, NO_ONEDNN);
 
   @Test
   void autoTakesTheFastestAndKeepsTheRefusals() {
@@ -21,8 +24,22 @@ final class BackendSelectorTest {
         .containsExactly(Backend.CUDA, Backend.ONEDNN);
     assertThat(selection)
         .hasToString(
-            "vector (cuda: it is not part of this version; use vector or auto;"
-                + " onednn: it is not part of this version; use vector or auto)");
+            "vector (cuda: it is not part of this version; use onednn, vector or auto;"
+                + " onednn: libdnnl.so.3 is missing)");
+  }
+
+  @Test
+  void oneDnnComesBeforeVectorWhereItRuns() {
+    Probes probes = new Probes(true, 256, true, Optional.empty());
+    assertThat(BackendSelector.select(Request.auto(), probes).backend()).isEqualTo(Backend.ONEDNN);
+  }
+
+  @Test
+  void oneDnnIsNotTriedForOtherRequests() {
+    for (Backend other : List.of(Backend.SCALAR, Backend.VECTOR)) {
+      assertThat(Probes.gather(List.of(other)).refusal(Backend.ONEDNN))
+          .contains("it was not asked for, and so not tried");
+    }
   }
 
   @ParameterizedTest
@@ -32,7 +49,8 @@ final class BackendSelectorTest {
     "true,512,false,without its C2 compiler"
   })
   void autoFallsToScalarAndSaysWhy(boolean module, int bits, boolean jit, String reason) {
-    Selection selection = BackendSelector.select(Request.auto(), new Probes(module, bits, jit));
+    Selection selection =
+        BackendSelector.select(Request.auto(), new Probes(module, bits, jit, NO_ONEDNN));
     assertThat(selection.backend()).isEqualTo(Backend.SCALAR);
     assertThat(selection.refusals()).last().asString().startsWith("vector: ").contains(reason);
   }
@@ -42,10 +60,12 @@ final class BackendSelectorTest {
     assertThatThrownBy(() -> BackendSelector.select(Request.only(Backend.CUDA), MODERN))
         .isInstanceOf(BackendUnavailableException.class)
         .hasMessage(
-            "backend cuda cannot run here: cuda: it is not part of this version; use vector or"
-                + " auto");
+            "backend cuda cannot run here: cuda: it is not part of this version; use onednn, vector"
+                + " or auto");
     assertThatThrownBy(
-            () -> BackendSelector.select(Request.parse("VECTOR"), new Probes(false, 0, true)))
+            () ->
+                BackendSelector.select(
+                    Request.parse("VECTOR"), new Probes(false, 0, true, NO_ONEDNN)))
         .hasMessageContaining("is not loaded");
   }
 
@@ -63,7 +83,7 @@ final class BackendSelectorTest {
 
   @Test
   void gathersTheFactsOfThisJvm() {
-    Probes probes = Probes.gather();
+    Probes probes = Probes.gather(List.of(Backend.VECTOR));
     assertThat(probes.vectorModule()).isTrue();
     assertThat(probes.vectorBits()).isPositive();
   }

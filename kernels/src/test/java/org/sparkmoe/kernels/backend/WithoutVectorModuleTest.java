@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.VectorExpertKernel;
@@ -39,7 +40,9 @@ final class WithoutVectorModuleTest {
 
     public static void main(String[] args) {
       System.out.println(
-          BackendSelector.select(BackendSelector.Request.auto(), Probes.gather()).backend());
+          BackendSelector.select(
+                  new BackendSelector.Request("auto", List.of(Backend.VECTOR, Backend.SCALAR)))
+              .backend());
       print(() -> ExpertKernel.of(Backend.VECTOR));
       print(VectorExpertKernel::new);
     }

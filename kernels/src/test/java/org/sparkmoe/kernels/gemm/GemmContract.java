@@ -15,6 +15,7 @@ import org.sparkmoe.kernels.tensor.Matrix;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.kernels.testing.RandomTensors;
 import org.sparkmoe.kernels.testing.Rows;
+import org.sparkmoe.kernels.testing.Workspaces;
 
 /** What every {@link Gemm} does; one small subclass per implementation. */
 abstract class GemmContract {
@@ -111,19 +112,25 @@ abstract class GemmContract {
       PackedMatrix w = other.pack(Matrix.of(1, 1, 1), arena);
       MemorySegment x = MemorySegment.ofArray(new float[1]);
       MemorySegment y = MemorySegment.ofArray(new float[1]);
-      Workspace ws = Workspace.ofBytes(gemm().workspaceBytes(1, 1));
+      Workspace ws = workspace(gemm(), gemm().workspaceBytes(1, 1), arena);
       assertThatThrownBy(() -> gemm().multiply(1, x, w, null, y, ws))
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessageContaining("pack them with the kernel that multiplies");
     }
   }
 
+  /** Filled with NaN: what is read before it was written shows. */
+  private static Workspace workspace(Gemm gemm, long bytes, Arena arena) {
+    Workspace ws =
+        gemm instanceof OneDnnGemm ? Workspace.offHeap(bytes, arena) : Workspace.ofBytes(bytes);
+    return Workspaces.poison(ws, bytes);
+  }
+
   static float[] multiply(Gemm gemm, int rows, float[] x, Matrix w, float[] biasOrNull) {
     float[] y = new float[rows * w.rows()];
     Arrays.fill(y, Float.NaN);
     try (Arena arena = Arena.ofConfined()) {
-      Workspace ws = Workspace.ofBytes(gemm.workspaceBytes(rows, w.cols()));
-      Arrays.fill(ws.floats(), Float.NaN);
+      Workspace ws = workspace(gemm, gemm.workspaceBytes(rows, w.cols()), arena);
       gemm.multiply(
           rows,
           MemorySegment.ofArray(x),
