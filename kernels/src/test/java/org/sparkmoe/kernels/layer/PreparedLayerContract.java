@@ -78,7 +78,7 @@ abstract class PreparedLayerContract {
       try (Arena arena = Arena.ofShared();
           Team team = Team.of(1 + 2 * run)) {
         PreparedLayer layer = PreparedLayer.prepare(spec, weights, kernel(), arena);
-        Workspace ws = Workspace.ofBytes(layer.workspaceBytes(tokens, team));
+        Workspace ws = layer.kernel().workspace(layer.workspaceBytes(tokens, team), arena);
         MemorySegment out = MemorySegment.ofArray(outs[run]);
         layer.forward(tokens, MemorySegment.ofArray(x), out, ws, team, clock);
         assertThat(ws.mark()).as("workspace given back").isZero();

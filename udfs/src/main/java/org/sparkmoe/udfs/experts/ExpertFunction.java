@@ -256,7 +256,8 @@ public final class ExpertFunction implements MapPartitionsFunction<Row, Row> {
                 .kernel()
                 .workspace(
                     Math.max(
-                        experts.workspaceBytes(load), layer.sharedExpertWorkspaceBytes(tokens, team)),
+                        experts.workspaceBytes(load),
+                        layer.sharedExpertWorkspaceBytes(tokens, team)),
                     arena);
       }
     }

@@ -56,7 +56,8 @@ public final class ReplicatedFunction implements MapPartitionsFunction<Row, Row>
       this.reader = new TokenReader(rows, plan.tokens(), capacity, scope.arena());
       this.out =
           scope.arena().allocate(DType.F32.bytes((long) capacity * plan.spec().hidden()), 64);
-      this.workspace = layer.kernel().workspace(layer.workspaceBytes(capacity, team), scope.arena());
+      this.workspace =
+          layer.kernel().workspace(layer.workspaceBytes(capacity, team), scope.arena());
     }
 
     @Override
