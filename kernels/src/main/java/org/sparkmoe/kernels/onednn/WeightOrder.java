@@ -1,5 +1,6 @@
 package org.sparkmoe.kernels.onednn;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.ref.Cleaner;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -14,21 +15,29 @@ final class WeightOrder {
   private final long descriptor;
   private final int rows;
   private final int cols;
+  private final DType type;
+  private final BlockedLayout layout;
   private final Map<Source, Primitive> conversions = new ConcurrentHashMap<>();
 
   private record Source(int stride, DType type) {}
 
-  private WeightOrder(long descriptor, int rows, int cols) {
+  private WeightOrder(long descriptor, int rows, int cols, DType type) {
     this.descriptor = descriptor;
     this.rows = rows;
     this.cols = cols;
+    this.type = type;
+    this.layout = BlockedLayout.of(descriptor);
   }
 
   /** What {@code product} prefers; the same order then serves every number of rows. */
   static WeightOrder preferred(MatmulDesc product) {
     Handles handles = new Handles();
     WeightOrder order =
-        new WeightOrder(product.preferredWeights(handles), product.cols(), product.depth());
+        new WeightOrder(
+            product.preferredWeights(handles),
+            product.cols(),
+            product.depth(),
+            product.weightType());
     CLEANER.register(order, handles);
     return order;
   }
@@ -44,16 +53,28 @@ final class WeightOrder {
   /**
    * Brings a tile into this order, rounding to its type.
    *
-   * @param source address of its first value, row-major
+   * @param source row-major, in native memory
+   * @param from index of the tile's first value
    * @param stride values from one output to the next
-   * @param type of the source
-   * @param packed address to write to
+   * @param sourceType of the source
+   * @param packed zeroed
+   * @param to byte to write to
    */
-  void pack(long source, int stride, DType type, long packed) {
+  void pack(
+      MemorySegment source,
+      long from,
+      int stride,
+      DType sourceType,
+      MemorySegment packed,
+      long to) {
+    if (sourceType == type && type != DType.F32) {
+      layout.copyShorts(source, from, stride, rows, cols, packed, to / type.bytes());
+      return;
+    }
     Primitive.Call call =
-        conversions.computeIfAbsent(new Source(stride, type), this::conversion).take();
-    call.set(0, source);
-    call.set(1, packed);
+        conversions.computeIfAbsent(new Source(stride, sourceType), this::conversion).take();
+    call.set(0, source.address() + sourceType.bytes(from));
+    call.set(1, packed.address() + to);
     call.execute();
   }
 

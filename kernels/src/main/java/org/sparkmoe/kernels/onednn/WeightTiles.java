@@ -169,13 +169,8 @@ public final class WeightTiles {
   private void packTiles(MemorySegment source, MemorySegment packed) {
     try {
       for (Tile tile : tiles) {
-        long first = key.weights().bytes((long) tile.row() * key.cols() + tile.col());
-        tile.order()
-            .pack(
-                source.address() + first,
-                key.cols(),
-                key.weights(),
-                packed.address() + tile.offset());
+        long first = (long) tile.row() * key.cols() + tile.col();
+        tile.order().pack(source, first, key.cols(), key.weights(), packed, tile.offset());
       }
     } finally {
       Reference.reachabilityFence(source);
