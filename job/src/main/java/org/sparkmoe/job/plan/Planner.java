@@ -9,6 +9,7 @@ import org.sparkmoe.datasets.checkpoint.Checkpoint;
 import org.sparkmoe.datasets.checkpoint.MoeLayer;
 import org.sparkmoe.kernels.backend.BackendSelector;
 import org.sparkmoe.kernels.backend.BackendSelector.Selection;
+import org.sparkmoe.kernels.natives.NativeCache;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
 import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.quant.ActivationScheme;
@@ -49,8 +50,9 @@ public final class Planner {
    * @throws org.sparkmoe.kernels.backend.BackendUnavailableException for a backend that cannot run
    */
   public static Planner of(JobRequest request, SparkContext context) {
-    Selection backend = BackendSelector.select(request.backend());
     Configuration hadoop = hadoop(context);
+    NativeCache.nameFolder(hadoop.get(NativeCache.FOLDER_PROPERTY));
+    Selection backend = BackendSelector.select(request.backend());
     MoeLayer layer = Checkpoint.open(request.model(), hadoop).layer(request.layer());
     request.lanes().ifPresent(n -> DispatchPlanner.requireLanes(n, layer.spec().experts()));
     return new Planner(request, layer, backend, context, new SerializableConfiguration(hadoop));

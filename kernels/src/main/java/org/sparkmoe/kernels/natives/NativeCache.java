@@ -64,6 +64,13 @@ public final class NativeCache {
             temporary.resolve("natives").toAbsolutePath()));
   }
 
+  /** Makes a setting of a job count for this process too; without one nothing changes. */
+  public static void nameFolder(String folderOrNull) {
+    if (folderOrNull != null) {
+      System.setProperty(FOLDER_PROPERTY, folderOrNull);
+    }
+  }
+
   /**
    * Unpacks what is missing or broken.
    *

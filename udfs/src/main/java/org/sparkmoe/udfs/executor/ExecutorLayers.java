@@ -8,6 +8,7 @@ import org.sparkmoe.datasets.checkpoint.LayerTensors;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.natives.NativeCache;
 import org.sparkmoe.udfs.plan.LayerPlan;
 
 /**
@@ -34,6 +35,7 @@ final class ExecutorLayers {
 
     private synchronized PreparedLayer load(LayerPlan plan) {
       if (prepared == null) {
+        NativeCache.nameFolder(plan.hadoop().value().get(NativeCache.FOLDER_PROPERTY));
         LayerTensors opened = plan.layer().open(plan.hadoop().value());
         Arena memory = Arena.ofShared();
         try {
