@@ -21,6 +21,8 @@ import org.sparkmoe.udfs.dispatch.DispatchFunction;
 import org.sparkmoe.udfs.dispatch.ErrorRowsFunction;
 import org.sparkmoe.udfs.executor.KernelTimes;
 import org.sparkmoe.udfs.experts.ExpertFunction;
+import org.sparkmoe.udfs.gating.RouteFunction;
+import org.sparkmoe.udfs.gating.RouteTally;
 import org.sparkmoe.udfs.plan.LayerPlan;
 import org.sparkmoe.udfs.replicated.ReplicatedFunction;
 import org.sparkmoe.udfs.tokens.TokenFormat;
@@ -28,9 +30,10 @@ import org.sparkmoe.udfs.tokens.TokenFormat;
 /**
  * One layer over one table of tokens: read → route → dispatch → experts → combine → write.
  *
- * <p>Tokens are read twice. The first pass routes them, which gives the {@code routes} and {@code
- * errors} tables and exact counts to plan with; the second computes. Routing costs little beside
- * the experts, holding every vector between the passes would cost much.
+ * <p>Tokens are read twice. The first pass routes them, which gives the {@code routes} table and
+ * exact counts to plan with; the second computes. Routing costs little beside the experts, holding
+ * every vector between the passes would cost much. Where ids may repeat, they are looked at alone
+ * before; where rows are bad, they are read once more for the {@code errors} table.
  */
 public final class MoeInferenceJob {
   /** Bytes of partial results that one combine task sorts and sums. */
@@ -68,46 +71,53 @@ public final class MoeInferenceJob {
                 planner.request().output(), spark.sparkContext().hadoopConfiguration());
         StageMonitor monitor = new StageMonitor(spark.sparkContext(), planner.runId(), progress)) {
       monitor.expect(name + " · route", Stage.ROUTE);
-      LayerPlan gating = planner.layerPlan(format(null), tokens.dtype(), OptionalInt.empty());
-      try (RoutedTables routed = RoutedTables.gate(rows, gating, table.uniqueIds())) {
-        monitor.expect(name + " · routes and errors", Stage.TABLES);
-        write(routed.routes(), directory.table("routes"));
-        write(routed.errorRows(), directory.table("errors"));
-        RoutedTables.ExpertLoad[] loads = routed.loads(planner.layer().spec().experts());
+      TokenFormat format = format(table.uniqueIds() ? new long[0] : DuplicateIds.of(rows));
+      RouteTally tally = route(rows, format, directory.table("routes"));
+      monitor.expect(name + " · errors", Stage.TABLES);
+      ErrorTable errors = ErrorTable.write(rows, format, tally.errors(), directory.table("errors"));
 
-        JobPlan plan = planner.plan(routed.rows(), rows.rdd().getNumPartitions());
-        LayerPlan layer =
-            planner.layerPlan(format(routed.duplicates()), tokens.dtype(), plan.dispatch().lanes());
-        KernelTimes times = new KernelTimes(loads.length);
-        spark.sparkContext().register(times, "kernel ns by expert");
-        write(
-            tokens.outputs(compute(rows, plan, layer, routed, monitor, times)),
-            directory.table("outputs"));
+      JobPlan plan = planner.plan(tally.rows(), rows.rdd().getNumPartitions());
+      LayerPlan layer = planner.layerPlan(format, tokens.dtype(), plan.dispatch().lanes());
+      KernelTimes times = new KernelTimes(tally.experts());
+      spark.sparkContext().register(times, "kernel ns by expert");
+      write(
+          tokens.outputs(compute(rows, plan, layer, tally, monitor, times)),
+          directory.table("outputs"));
 
-        monitor.expect(name + " · statistics", Stage.TABLES);
-        ResultTables.writeExpertStats(spark, directory, layer, plan, loads, times.value());
-        RunSummary summary =
-            new RunSummary(
-                directory.path(),
-                plan,
-                routed.rows(),
-                routed.errors(),
-                routed.commonestReason(),
-                (routed.rows() - routed.errors()) * planner.layer().spec().topK(),
-                monitor.figures(),
-                (System.nanoTime() - started) / 1e9);
-        directory.write(RunDirectory.MANIFEST, Manifest.of(summary, spark));
-        directory.commit(planner.request().overwrite());
-        return summary;
-      }
+      monitor.expect(name + " · statistics", Stage.TABLES);
+      ResultTables.writeExpertStats(spark, directory, layer, plan, tally, times.value());
+      RunSummary summary =
+          new RunSummary(
+              directory.path(),
+              plan,
+              tally.rows(),
+              tally.errors(),
+              errors.commonestReason(),
+              tally.routes(),
+              monitor.figures(),
+              (System.nanoTime() - started) / 1e9);
+      directory.write(RunDirectory.MANIFEST, Manifest.of(summary, spark));
+      directory.commit(planner.request().overwrite());
+      return summary;
     }
+  }
+
+  /** The first pass: writes the {@code routes} table and counts. */
+  private RouteTally route(Dataset<Row> rows, TokenFormat format, String path) {
+    RouteTally tally = new RouteTally(planner.layer().spec().experts());
+    spark.sparkContext().register(tally, "routes by expert");
+    LayerPlan gating = planner.layerPlan(format, tokens.dtype(), OptionalInt.empty());
+    write(
+        rows.mapPartitions(new RouteFunction(gating, tally), Encoders.row(RouteFunction.SCHEMA)),
+        path);
+    return tally;
   }
 
   private Dataset<Row> compute(
       Dataset<Row> rows,
       JobPlan plan,
       LayerPlan layer,
-      RoutedTables routed,
+      RouteTally tally,
       StageMonitor monitor,
       KernelTimes times) {
     String name = "layer %d".formatted(plan.layer().index());
@@ -120,7 +130,7 @@ public final class MoeInferenceJob {
         Stage.DISPATCH,
         Stage.EXPERTS,
         Stage.COMBINE);
-    return expertParallel(rows, layer, routed, times);
+    return expertParallel(rows, layer, tally, times);
   }
 
   private static Dataset<Row> replicated(Dataset<Row> rows, LayerPlan plan, KernelTimes times) {
@@ -129,16 +139,16 @@ public final class MoeInferenceJob {
   }
 
   private static Dataset<Row> expertParallel(
-      Dataset<Row> rows, LayerPlan plan, RoutedTables routed, KernelTimes times) {
+      Dataset<Row> rows, LayerPlan plan, RouteTally tally, KernelTimes times) {
     TokenFormat format = plan.tokens();
     Dataset<Row> outputs =
         rows.mapPartitions(new DispatchFunction(plan), Encoders.row(DispatchBlock.schema(format)))
             .repartitionById(plan.placement().lanes(), col(DispatchBlock.LANE))
             .mapPartitions(new ExpertFunction(plan, times), Encoders.row(PartialRow.schema(format)))
-            .repartition(combineTasks(plan, routed.rows()), col("token_id"))
+            .repartition(combineTasks(plan, tally.rows()), col("token_id"))
             .sortWithinPartitions("token_id")
             .mapPartitions(new CombineFunction(plan), Encoders.row(format.outputSchema()));
-    return routed.errors() == 0
+    return tally.errors() == 0
         ? outputs
         : outputs.unionByName(
             rows.mapPartitions(new ErrorRowsFunction(format), Encoders.row(format.outputSchema())));
@@ -150,13 +160,13 @@ public final class MoeInferenceJob {
     return Math.clamp(Math.ceilDiv(rows * perToken, COMBINE_TASK_BYTES), 1, MOST_COMBINE_TASKS);
   }
 
-  private TokenFormat format(long[] duplicatesOrNull) {
-    Broadcast<long[]> duplicates =
-        duplicatesOrNull == null || duplicatesOrNull.length == 0
+  private TokenFormat format(long[] duplicates) {
+    Broadcast<long[]> known =
+        duplicates.length == 0
             ? null
-            : JavaSparkContext.fromSparkContext(spark.sparkContext()).broadcast(duplicatesOrNull);
+            : JavaSparkContext.fromSparkContext(spark.sparkContext()).broadcast(duplicates);
     return new TokenFormat(
-        planner.layer().spec().hidden(), tokens.dtype(), tokens.keptOrNull(), duplicates);
+        planner.layer().spec().hidden(), tokens.dtype(), tokens.keptOrNull(), known);
   }
 
   private static void write(Dataset<Row> rows, String path) {

@@ -9,6 +9,7 @@ import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.JobPlan;
+import org.sparkmoe.udfs.gating.RouteTally;
 import org.sparkmoe.udfs.plan.LayerPlan;
 
 /** The small table of experts. */
@@ -33,14 +34,11 @@ final class ResultTables {
       RunDirectory directory,
       LayerPlan layer,
       JobPlan plan,
-      RoutedTables.ExpertLoad[] loads,
+      RouteTally tally,
       long[] kernelNanos) {
-    long total = 0;
-    for (RoutedTables.ExpertLoad load : loads) {
-      total += load.tokens();
-    }
+    long total = tally.routes();
     List<Row> rows = new ArrayList<>();
-    for (int expert = 0; expert < loads.length; expert++) {
+    for (int expert = 0; expert < tally.experts(); expert++) {
       Integer lane =
           plan.dispatch().chosen().mode() == DispatchMode.EP
               ? layer.placement().laneOf(expert)
@@ -49,9 +47,9 @@ final class ResultTables {
           RowFactory.create(
               expert,
               lane,
-              loads[expert].tokens(),
-              total == 0 ? 0.0 : (double) loads[expert].tokens() / total,
-              loads[expert].weightMass(),
+              tally.tokens(expert),
+              total == 0 ? 0.0 : (double) tally.tokens(expert) / total,
+              tally.weightMass(expert),
               kernelNanos[expert] / 1e6));
     }
     spark

@@ -9,69 +9,71 @@ import org.apache.spark.sql.types.StructType;
 import org.sparkmoe.udfs.executor.TaskScope;
 import org.sparkmoe.udfs.plan.LayerPlan;
 import org.sparkmoe.udfs.tokens.BatchedRows;
-import org.sparkmoe.udfs.tokens.Vectors;
 
 /**
- * The gating function: tokens in, one row per token out, with either its routes or the reason why
- * it has none.
- *
- * <p>Routes are little-endian buffers ({@code moe.decode_ids}, {@code moe.decode}), so no row boxes
- * its k slots.
+ * The gating function: tokens in, the rows of the {@code routes} table out, k per token that can be
+ * scored. Everything else that is known of the tokens then is counted on the way.
  */
 public final class RouteFunction implements MapPartitionsFunction<Row, Row> {
   private static final long serialVersionUID = 1;
 
-  /**
-   * {@code token_id, topk_ids, topk_weights, error}; error is null exactly where the routes are
-   * not.
-   */
+  /** {@code token_id, topk_slot, expert_id, topk_weight}. */
   public static final StructType SCHEMA =
       new StructType()
           .add("token_id", DataTypes.LongType)
-          .add("topk_ids", DataTypes.BinaryType)
-          .add("topk_weights", DataTypes.BinaryType)
-          .add("error", DataTypes.StringType);
+          .add("topk_slot", DataTypes.IntegerType)
+          .add("expert_id", DataTypes.IntegerType)
+          .add("topk_weight", DataTypes.FloatType);
 
   private final LayerPlan plan;
+  private final RouteTally tally;
 
-  public RouteFunction(LayerPlan plan) {
+  /** The router of {@code plan}; {@code tally} is registered and told of every row. */
+  public RouteFunction(LayerPlan plan, RouteTally tally) {
     this.plan = plan;
+    this.tally = tally;
   }
 
   @Override
   public Iterator<Row> call(Iterator<Row> rows) {
     TaskScope scope = TaskScope.current();
-    return new RoutedRows(
-        GatedBatch.over(rows, plan, scope.layer(plan), scope), plan.spec().topK());
+    return new Routes(
+        GatedBatch.over(rows, plan, scope.layer(plan), scope), plan.spec().topK(), tally);
   }
 
-  private static final class RoutedRows extends BatchedRows {
+  private static final class Routes extends BatchedRows {
     private final GatedBatch batch;
     private final int topK;
+    private final RouteTally tally;
 
-    private RoutedRows(GatedBatch batch, int topK) {
+    private Routes(GatedBatch batch, int topK, RouteTally tally) {
       this.batch = batch;
       this.topK = topK;
+      this.tally = tally;
     }
 
     @Override
     protected int fill() {
-      return batch.read() ? batch.rows().size() : -1;
+      if (!batch.read()) {
+        return -1;
+      }
+      for (int row = 0; row < batch.rows().size(); row++) {
+        if (batch.rows().error(row) == null) {
+          tally.routed();
+        } else {
+          tally.refused();
+        }
+      }
+      return batch.tokens() * topK;
     }
 
     @Override
-    protected Row row(int index) {
-      Object tokenId = batch.rows().tokenId(index);
-      String error = batch.rows().error(index);
-      if (error != null) {
-        return RowFactory.create(tokenId, null, null, error);
-      }
-      int first = batch.rows().token(index) * topK;
+    protected Row row(int assignment) {
+      int expert = batch.topkIds()[assignment];
+      float weight = batch.topkWeights()[assignment];
+      tally.chosen(expert, weight);
       return RowFactory.create(
-          tokenId,
-          Vectors.encode(batch.topkIds(), first, topK),
-          Vectors.encode(batch.topkWeights(), first, topK),
-          null);
+          batch.rows().id(assignment / topK), assignment % topK, expert, weight);
     }
   }
 }

@@ -127,7 +127,7 @@ public final class TokenReader {
               .formatted(vector.length, expected, format.hidden(), dtype);
     }
     String reason = widen(MemorySegment.ofArray(vector));
-    // Last, as only the second pass knows duplicates: both passes give a row the same reason.
+    // Last: what is wrong with the row itself is told before what is wrong beside it.
     boolean repeated = Arrays.binarySearch(duplicates, row.getLong(TokenFormat.TOKEN_ID)) >= 0;
     return reason == null && repeated ? "token_id is not unique" : reason;
   }

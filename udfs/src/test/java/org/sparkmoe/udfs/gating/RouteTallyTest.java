@@ -1,0 +1,49 @@
+package org.sparkmoe.udfs.gating;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import org.junit.jupiter.api.Test;
+
+final class RouteTallyTest {
+  @Test
+  void addsUpOverTasks() {
+    RouteTally all = new RouteTally(3);
+    assertThat(all.isZero()).isTrue();
+    all.merge(task(1, 0.25f));
+    all.merge(task(2, 0.5f));
+    all.merge(task(2, 0.125f));
+    assertThat(all.rows()).isEqualTo(6);
+    assertThat(all.errors()).isEqualTo(3);
+    assertThat(all.routes()).isEqualTo(3);
+    assertThat(all.tokens(0)).isZero();
+    assertThat(all.tokens(2)).isEqualTo(2);
+    assertThat(all.weightMass(2)).isEqualTo(0.625);
+    assertThat(all.value()).isEqualTo(6);
+  }
+
+  @Test
+  void aCopyIsIndependent() {
+    RouteTally tally = task(1, 0.5f);
+    RouteTally copy = (RouteTally) tally.copy();
+    tally.reset();
+    assertThat(tally.isZero()).isTrue();
+    assertThat(copy.rows()).isEqualTo(2);
+    assertThat(copy.tokens(1)).isOne();
+    assertThat(copy.weightMass(1)).isEqualTo(0.5);
+  }
+
+  /** Spark prints accumulators into its events. */
+  @Test
+  void printsItsRows() {
+    assertThat(task(1, 0.5f).toString()).endsWith("value: 2)");
+  }
+
+  /** One row that cannot be scored and one that can. */
+  private static RouteTally task(int expert, float weight) {
+    RouteTally tally = new RouteTally(3);
+    tally.refused();
+    tally.routed();
+    tally.chosen(expert, weight);
+    return tally;
+  }
+}
