@@ -2,7 +2,6 @@ package org.sparkmoe.udfs.tokens;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Iterator;
 import org.apache.spark.sql.Row;
@@ -21,8 +20,11 @@ public final class TokenReader {
   private final int capacity;
   private final long[] duplicates;
   private final MemorySegment hidden;
+  private final HiddenDecoder decoder;
 
-  private final Row[] batch;
+  // Not the rows themselves: they would hold every vector a second time.
+  private final Object[] ids;
+  private final Object[] kept;
   private final String[] errors;
   private final int[] tokenOf;
   private final int[] rowOf;
@@ -40,7 +42,9 @@ public final class TokenReader {
     this.duplicates =
         format.duplicatesOrNull() == null ? new long[0] : format.duplicatesOrNull().value();
     this.hidden = arena.allocate(DType.F32.bytes((long) capacity * format.hidden()), 64);
-    this.batch = new Row[capacity];
+    this.decoder = new HiddenDecoder(format.hidden(), format.dtype());
+    this.ids = new Object[capacity];
+    this.kept = new Object[capacity];
     this.errors = new String[capacity];
     this.tokenOf = new int[capacity];
     this.rowOf = new int[capacity];
@@ -52,7 +56,8 @@ public final class TokenReader {
     tokens = 0;
     while (size < capacity && rows.hasNext()) {
       Row row = rows.next();
-      batch[size] = row;
+      ids[size] = row.get(TokenFormat.TOKEN_ID);
+      kept[size] = format.keeps() ? row.get(TokenFormat.KEPT) : null;
       errors[size] = accept(row);
       if (errors[size] == null) {
         tokenOf[size] = tokens;
@@ -95,17 +100,17 @@ public final class TokenReader {
 
   /** The token id of row {@code row}, null only where the row is bad. */
   public Object tokenId(int row) {
-    return batch[row].get(TokenFormat.TOKEN_ID);
+    return ids[row];
   }
 
   /** The token id of token {@code token}. */
   public long id(int token) {
-    return batch[rowOf[token]].getLong(TokenFormat.TOKEN_ID);
+    return (long) ids[rowOf[token]];
   }
 
   /** The carried columns of row {@code row}, null where the format carries none. */
   public Object kept(int row) {
-    return format.keeps() ? batch[row].get(TokenFormat.KEPT) : null;
+    return kept[row];
   }
 
   /** Puts the vector of a good row behind those already there; else says what is wrong. */
@@ -126,29 +131,9 @@ public final class TokenReader {
           : "hidden has %d bytes, expected %d (%d values of %s)"
               .formatted(vector.length, expected, format.hidden(), dtype);
     }
-    String reason = widen(MemorySegment.ofArray(vector));
+    String reason = decoder.decode(vector, hidden, tokens);
     // Last: what is wrong with the row itself is told before what is wrong beside it.
     boolean repeated = Arrays.binarySearch(duplicates, row.getLong(TokenFormat.TOKEN_ID)) >= 0;
     return reason == null && repeated ? "token_id is not unique" : reason;
-  }
-
-  private String widen(MemorySegment vector) {
-    int width = format.hidden();
-    long base = (long) tokens * width;
-    if (format.dtype() == DType.F32) {
-      MemorySegment.copy(
-          vector, ValueLayout.JAVA_BYTE, 0, hidden, ValueLayout.JAVA_BYTE, base * 4, width * 4L);
-    } else {
-      for (int i = 0; i < width; i++) {
-        DType.F32.set(hidden, base + i, format.dtype().get(vector, i));
-      }
-    }
-    for (int i = 0; i < width; i++) {
-      float value = DType.F32.get(hidden, base + i);
-      if (!Float.isFinite(value)) {
-        return "hidden value %d is %s".formatted(i, value);
-      }
-    }
-    return null;
   }
 }

@@ -7,7 +7,7 @@ import org.sparkmoe.kernels.tensor.DType;
 
 /** Little-endian BINARY values from and to f32 vectors and int32 lists. */
 public final class Vectors {
-  private static final ValueLayout.OfInt LE_INT =
+  static final ValueLayout.OfInt LE_INT =
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private static final ValueLayout.OfLong LE_LONG =
