@@ -10,6 +10,7 @@ import org.apache.spark.sql.Row;
 import org.sparkmoe.kernels.combine.InputWeight;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
+import org.sparkmoe.kernels.quant.ActivationScheme.Granularity;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.udfs.executor.TaskScope;
 import org.sparkmoe.udfs.gating.GatedBatch;
@@ -46,11 +47,12 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
     private final GatedBatch batch;
     private final BlockBuilder[] open;
     private final List<Row> closed = new ArrayList<>();
-    private final MemorySegment codes;
+    private final MemorySegment encoded;
     private final MemorySegment scales;
     private final MemorySegment weighted;
     private final boolean sendsHomeHidden;
-    private boolean flushed;
+    private MemorySegment codes;
+    private int token;
 
     private Blocks(LayerPlan plan, GatedBatch batch, Arena arena) {
       this.plan = plan;
@@ -64,7 +66,10 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
       int capacity = plan.batchTokens();
       int hidden = spec.hidden();
       boolean weighsInput = spec.routing().weightOnInput();
-      this.codes = arena.allocate(capacity * plan.codec().scheme().codeBytes(hidden), 64);
+      this.encoded =
+          travelsAsIs()
+              ? MemorySegment.NULL
+              : arena.allocate(capacity * plan.codec().scheme().codeBytes(hidden), 64);
       this.scales =
           arena.allocate(
               DType.F32.bytes((long) capacity * plan.codec().scheme().scalesPerToken(hidden)), 64);
@@ -73,26 +78,31 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
       this.sendsHomeHidden = plan.sendsHomeHidden();
     }
 
+    /** Blocks leave as they are closed: besides the open ones, no more than k are held. */
     @Override
     protected int fill() {
       closed.clear();
-      if (batch.read()) {
-        encode();
-        for (int token = 0; token < batch.tokens(); token++) {
-          pack(token);
-        }
-        return closed.size();
-      }
-      if (flushed) {
-        return -1;
-      }
-      flushed = true;
-      for (BlockBuilder builder : open) {
-        if (!builder.isEmpty()) {
-          closed.add(builder.finish());
+      while (closed.isEmpty()) {
+        if (token < batch.tokens()) {
+          pack(token++);
+        } else if (batch.read()) {
+          encode();
+          token = 0;
+        } else {
+          closeNext();
+          return closed.isEmpty() ? -1 : closed.size();
         }
       }
       return closed.size();
+    }
+
+    /** Closes the first open block that holds anything, after the last token. */
+    private void closeNext() {
+      for (int lane = 0; lane < open.length && closed.isEmpty(); lane++) {
+        if (!open[lane].isEmpty()) {
+          closed.add(open[lane].finish());
+        }
+      }
     }
 
     @Override
@@ -106,7 +116,17 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
         InputWeight.apply(batch.tokens(), spec.hidden(), input, batch.topkWeights(), weighted);
         input = weighted;
       }
-      plan.codec().encode(batch.tokens(), spec.hidden(), input, codes, scales);
+      if (travelsAsIs()) {
+        codes = input;
+      } else {
+        plan.codec().encode(batch.tokens(), spec.hidden(), input, encoded, scales);
+        codes = encoded;
+      }
+    }
+
+    /** Whether the codes of a token are its f32 values. */
+    private boolean travelsAsIs() {
+      return plan.codec().scheme().granularity() == Granularity.NONE;
     }
 
     /** Adds the token to the block of each lane that owns one of its experts. */
