@@ -99,7 +99,7 @@ public final class Planner {
             tokens,
             Math.max(1, partitions),
             scheme.codeBytes(hidden) + DType.F32.bytes(scheme.scalesPerToken(hidden)),
-            LayerPlan.batchTokens(layer.spec(), LayerPlan.DEFAULT_BATCH_BYTES));
+            LayerPlan.batchTokens(layer.spec(), batchBytes(cluster)));
     return new JobPlan(
         request,
         layer,
@@ -126,7 +126,12 @@ public final class Planner {
         placement,
         tokens,
         outputDtype,
-        LayerPlan.DEFAULT_BATCH_BYTES,
+        batchBytes(ClusterFacts.of(context)),
         hadoop);
+  }
+
+  /** Executors share a memory bound, however many tasks they run at a time. */
+  private static long batchBytes(ClusterFacts cluster) {
+    return LayerPlan.batchBytes(Math.ceilDiv(cluster.slots(), cluster.executors()));
   }
 }

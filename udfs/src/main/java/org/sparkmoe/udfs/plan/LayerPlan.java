@@ -23,7 +23,7 @@ import org.sparkmoe.udfs.tokens.TokenFormat;
  * @param placement experts to lanes; not used by the replicated form
  * @param tokens form of the input rows
  * @param outputDtype elements of the output column
- * @param batchBytes memory that one task may fill with activations and their expert outputs
+ * @param batchBytes memory that one task may fill with vectors: inputs and outputs of experts
  * @param hadoop configuration to reach the checkpoint with
  */
 public record LayerPlan(
@@ -37,8 +37,11 @@ public record LayerPlan(
     long batchBytes,
     SerializableConfiguration hadoop)
     implements Serializable {
-  /** Default of {@link #batchBytes}. */
-  public static final long DEFAULT_BATCH_BYTES = 128L << 20;
+  /**
+   * Vectors of all tasks that an executor runs at a time. The kernels' own workspaces come on top,
+   * some 12 MiB a task at a width of 2048.
+   */
+  private static final long EXECUTOR_BATCH_BYTES = 208L << 20;
 
   /** Most bytes of a dispatch block. */
   private static final int LARGEST_BLOCK = 4 << 20;
@@ -46,12 +49,17 @@ public record LayerPlan(
   private static final int SMALLEST_BLOCK = 256 << 10;
 
   /** Blocks that a task fills at the same time, one per lane, take no more than this together. */
-  private static final int OPEN_BLOCKS = 64 << 20;
+  private static final int OPEN_BLOCKS = 32 << 20;
 
   private static final int MOST_TOKENS = 8192;
 
   public MoeLayerSpec spec() {
     return layer.spec();
+  }
+
+  /** The {@link #batchBytes} of tasks of which an executor runs {@code slots} at a time. */
+  public static long batchBytes(int slots) {
+    return EXECUTOR_BATCH_BYTES / slots;
   }
 
   /** Tokens that are computed together: as many as {@link #batchBytes} holds, at most 8192. */
@@ -61,9 +69,18 @@ public record LayerPlan(
 
   /** As {@link #batchTokens()}, before there is a plan. */
   public static int batchTokens(MoeLayerSpec spec, long batchBytes) {
-    // per token: its vector, one output per slot, their gathered copies and the result
-    long perToken = DType.F32.bytes((2L * spec.topK() + 3) * spec.hidden());
+    // per token: one output per slot, a copy of its vector; and twice, because one batch is read or
+    // handed out while another is computed, its vector and its result
+    long perToken = DType.F32.bytes((spec.topK() + 5L) * spec.hidden());
     return Math.clamp(batchBytes / perToken, 1, MOST_TOKENS);
+  }
+
+  /** Whether a lane may compute so many tokens with so many assignments together. */
+  public boolean holds(long tokens, long assignments) {
+    long perToken = spec().shared().isPresent() ? 3 : 1;
+    // twice: one batch is read or handed out while another is computed
+    long vectors = 2 * (tokens * perToken + assignments);
+    return tokens <= MOST_TOKENS && DType.F32.bytes(vectors * spec().hidden()) <= batchBytes;
   }
 
   /**

@@ -51,7 +51,7 @@ public record Plans(
         ActivationCodec.of(ActivationScheme.NONE),
         1,
         null,
-        LayerPlan.DEFAULT_BATCH_BYTES);
+        LayerPlan.batchBytes(1));
   }
 
   public Plans withRunId(String value) {
