@@ -45,6 +45,16 @@ public final class TaskScope {
     return lease.layer();
   }
 
+  /**
+   * A second thread of the task, which ends with it. Asked for last: it stops before the memory and
+   * the layer that it works with are given back.
+   */
+  public KernelThread kernelThread() {
+    KernelThread thread = new KernelThread(TaskContext.get().taskAttemptId());
+    onCompletion(thread::close);
+    return thread;
+  }
+
   /** Runs {@code action} when the task completes, the last one given first. */
   public void onCompletion(Runnable action) {
     TaskCompletionListener listener = context -> action.run();

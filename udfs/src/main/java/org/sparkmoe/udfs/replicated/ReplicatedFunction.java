@@ -9,10 +9,11 @@ import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
+import org.sparkmoe.udfs.executor.KernelThread;
 import org.sparkmoe.udfs.executor.KernelTimes;
+import org.sparkmoe.udfs.executor.OverlappedRows;
 import org.sparkmoe.udfs.executor.TaskScope;
 import org.sparkmoe.udfs.plan.LayerPlan;
-import org.sparkmoe.udfs.tokens.BatchedRows;
 import org.sparkmoe.udfs.tokens.TokenReader;
 import org.sparkmoe.udfs.tokens.Vectors;
 
@@ -35,51 +36,79 @@ public final class ReplicatedFunction implements MapPartitionsFunction<Row, Row>
   @Override
   public Iterator<Row> call(Iterator<Row> rows) {
     TaskScope scope = TaskScope.current();
-    return new Outputs(plan, times, scope, rows);
+    PreparedLayer layer = scope.layer(plan);
+    Team team = scope.team();
+    Batch first = Batch.of(plan, rows, scope);
+    Batch second = Batch.of(plan, rows, scope);
+    Workspace workspace =
+        layer.kernel().workspace(layer.workspaceBytes(plan.batchTokens(), team), scope.arena());
+    return new Outputs(plan, times, layer, team, workspace, scope.kernelThread(), first, second);
   }
 
-  private static final class Outputs extends BatchedRows {
+  /**
+   * The memory of a batch.
+   *
+   * @param out tokens × H f32
+   */
+  private record Batch(TokenReader reader, MemorySegment out) {
+    private static Batch of(LayerPlan plan, Iterator<Row> rows, TaskScope scope) {
+      int capacity = plan.batchTokens();
+      return new Batch(
+          new TokenReader(rows, plan.tokens(), capacity, scope.arena()),
+          scope.arena().allocate(DType.F32.bytes((long) capacity * plan.spec().hidden()), 64));
+    }
+  }
+
+  private static final class Outputs extends OverlappedRows<Batch> {
     private final LayerPlan plan;
     private final KernelTimes times;
     private final PreparedLayer layer;
     private final Team team;
-    private final TokenReader reader;
-    private final MemorySegment out;
     private final Workspace workspace;
 
-    private Outputs(LayerPlan plan, KernelTimes times, TaskScope scope, Iterator<Row> rows) {
-      int capacity = plan.batchTokens();
+    private Outputs(
+        LayerPlan plan,
+        KernelTimes times,
+        PreparedLayer layer,
+        Team team,
+        Workspace workspace,
+        KernelThread kernels,
+        Batch first,
+        Batch second) {
+      super(kernels, first, second);
       this.plan = plan;
       this.times = times;
-      this.layer = scope.layer(plan);
-      this.team = scope.team();
-      this.reader = new TokenReader(rows, plan.tokens(), capacity, scope.arena());
-      this.out =
-          scope.arena().allocate(DType.F32.bytes((long) capacity * plan.spec().hidden()), 64);
-      this.workspace =
-          layer.kernel().workspace(layer.workspaceBytes(capacity, team), scope.arena());
+      this.layer = layer;
+      this.team = team;
+      this.workspace = workspace;
     }
 
     @Override
-    protected int fill() {
-      if (!reader.read()) {
-        return -1;
-      }
-      layer.forward(reader.tokens(), reader.hidden(), out, workspace, team, times);
-      return reader.size();
+    protected boolean read(Batch batch) {
+      return batch.reader().read();
     }
 
     @Override
-    protected Row row(int index) {
+    protected void compute(Batch batch) {
+      TokenReader reader = batch.reader();
+      layer.forward(reader.tokens(), reader.hidden(), batch.out(), workspace, team, times);
+    }
+
+    @Override
+    protected int rows(Batch batch) {
+      return batch.reader().size();
+    }
+
+    @Override
+    protected Row row(Batch batch, int index) {
+      TokenReader reader = batch.reader();
+      int hidden = plan.spec().hidden();
       String error = reader.error(index);
       byte[] output =
           error != null
               ? null
               : Vectors.encode(
-                  out,
-                  (long) reader.token(index) * plan.spec().hidden(),
-                  plan.spec().hidden(),
-                  plan.outputDtype());
+                  batch.out(), (long) reader.token(index) * hidden, hidden, plan.outputDtype());
       return plan.tokens().keeps()
           ? RowFactory.create(reader.tokenId(index), output, error, reader.kept(index))
           : RowFactory.create(reader.tokenId(index), output, error);

@@ -1,0 +1,65 @@
+package org.sparkmoe.udfs.experts;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import org.sparkmoe.kernels.layer.MoeLayerSpec;
+import org.sparkmoe.kernels.tensor.DType;
+
+/** The vectors of a lane's batch, off the heap; replaced when a larger batch comes. */
+final class LaneBuffers implements AutoCloseable {
+  private final MoeLayerSpec spec;
+  private Arena arena = Arena.ofShared();
+  private int tokens;
+  private int assignments;
+  private MemorySegment x = MemorySegment.NULL;
+  private MemorySegment y = MemorySegment.NULL;
+  private MemorySegment homeX = MemorySegment.NULL;
+  private MemorySegment homeY = MemorySegment.NULL;
+
+  /** Without memory until {@link #reserve}. */
+  LaneBuffers(MoeLayerSpec spec) {
+    this.spec = spec;
+  }
+
+  /** Makes room; what was there is lost where room was missing. */
+  void reserve(int forTokens, int forAssignments) {
+    if (forTokens <= tokens && forAssignments <= assignments) {
+      return;
+    }
+    arena.close();
+    arena = Arena.ofShared();
+    tokens = Math.max(tokens, forTokens);
+    assignments = Math.max(assignments, forAssignments);
+    long vector = DType.F32.bytes(spec.hidden());
+    x = arena.allocate(tokens * vector, 64);
+    y = arena.allocate(assignments * vector, 64);
+    long homeBytes = spec.shared().isPresent() ? tokens * vector : 0;
+    homeX = arena.allocate(homeBytes, 64);
+    homeY = arena.allocate(homeBytes, 64);
+  }
+
+  /** Inputs, tokens × H f32. */
+  MemorySegment x() {
+    return x;
+  }
+
+  /** Outputs of experts, assignments × H f32. */
+  MemorySegment y() {
+    return y;
+  }
+
+  /** Inputs of the shared expert, home tokens × H f32; empty without one. */
+  MemorySegment homeX() {
+    return homeX;
+  }
+
+  /** Outputs of the shared expert, home tokens × H f32; empty without one. */
+  MemorySegment homeY() {
+    return homeY;
+  }
+
+  @Override
+  public void close() {
+    arena.close();
+  }
+}
