@@ -1,0 +1,123 @@
+package org.sparkmoe.kernels.bench;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.TimeUnit;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.Fork;
+import org.openjdk.jmh.annotations.Level;
+import org.openjdk.jmh.annotations.Measurement;
+import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
+import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.TearDown;
+import org.openjdk.jmh.annotations.Warmup;
+import org.sparkmoe.kernels.backend.Backend;
+import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.gemm.Gemm;
+import org.sparkmoe.kernels.gemm.PackedMatrix;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.Workspace;
+
+/**
+ * One matrix product {@code Y = X Wᵀ} on one thread, by each backend that runs here.
+ *
+ * <pre>
+ *   mvn -q -Pbench -pl kernels process-test-classes exec:exec@jmh -Djmh="GemmBenchmark"
+ *   mvn -q -Pbench -pl kernels process-test-classes exec:exec@jmh \
+ *     -Djmh="GemmBenchmark -p m=8 -p cache=COLD -p dtype=BF16 -p backend=VECTOR"
+ * </pre>
+ *
+ * <p>WARM multiplies by one weight again and again, which stays in whatever cache it fits. COLD
+ * goes through 512 MiB of weights in turn, so that each is read from memory, as the experts of a
+ * layer are. The first and the last row are compared with SCALAR before anything is timed.
+ */
+@State(Scope.Benchmark)
+@BenchmarkMode(Mode.Throughput)
+@OutputTimeUnit(TimeUnit.SECONDS)
+@Fork(1)
+@Warmup(iterations = 3, time = 1)
+@Measurement(iterations = 5, time = 1)
+public class GemmBenchmark {
+  private static final long COLD_BYTES = 512L << 20;
+
+  /** Where weights are found. */
+  public enum Cache {
+    WARM,
+    COLD
+  }
+
+  @Param({"1", "4", "16", "64", "256", "1024"})
+  public int m;
+
+  @Param("2048")
+  public int n;
+
+  @Param("2048")
+  public int k;
+
+  @Param({"F32", "BF16"})
+  public DType dtype;
+
+  @Param({"WARM", "COLD"})
+  public Cache cache;
+
+  @Param public Backend backend;
+
+  private Arena arena;
+  private Gemm gemm;
+  private MemorySegment x;
+  private MemorySegment y;
+  private PackedMatrix[] weights;
+  private Workspace ws;
+  private int next;
+
+  @Setup(Level.Trial)
+  public void prepare() {
+    arena = Arena.ofShared();
+    ExpertKernel kernel = ExpertKernel.of(backend);
+    gemm = kernel.gemm();
+    ws = kernel.workspace(gemm.workspaceBytes(m, k), arena);
+    x = arena.allocate(DType.F32.bytes((long) m * k), 64);
+    y = arena.allocate(DType.F32.bytes((long) m * n), 64);
+    RandomValues.fill(x, DType.F32, 1, 1);
+    long bytes = dtype.bytes((long) n * k);
+    weights = new PackedMatrix[cache == Cache.WARM ? 1 : (int) Math.ceilDiv(COLD_BYTES, bytes)];
+    Matrix w = new Matrix(arena.allocate(bytes, 64), dtype, n, k);
+    for (int i = weights.length - 1; i >= 0; i--) {
+      RandomValues.fill(w.data(), dtype, 1 / Math.sqrt(k), i);
+      weights[i] = gemm.pack(w, arena);
+    }
+    prove(w);
+  }
+
+  /** {@code first} is the matrix that {@code weights[0]} was made of. */
+  private void prove(Matrix first) {
+    gemm.multiply(m, x, weights[0], null, y, ws);
+    for (int row : new int[] {0, m - 1}) {
+      LayerProof.checkProduct(
+          "%s is wrong: row %d".formatted(backend, row),
+          x.asSlice(DType.F32.bytes((long) row * k), DType.F32.bytes(k)),
+          first,
+          y.asSlice(DType.F32.bytes((long) row * n), DType.F32.bytes(n)),
+          LayerProof.tolerance(backend, dtype));
+    }
+  }
+
+  @Benchmark
+  public void multiply(Rates rates) {
+    next = next + 1 == weights.length ? 0 : next + 1;
+    gemm.multiply(m, x, weights[next], null, y, ws);
+    rates.add(2.0 * m * n * k, (double) dtype.bytes((long) n * k));
+  }
+
+  @TearDown(Level.Trial)
+  public void close() {
+    arena.close();
+  }
+}
