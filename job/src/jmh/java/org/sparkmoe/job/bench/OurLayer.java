@@ -1,0 +1,78 @@
+package org.sparkmoe.job.bench;
+
+import java.lang.foreign.Arena;
+import java.util.HashMap;
+import java.util.Map;
+import org.sparkmoe.kernels.backend.Backend;
+import org.sparkmoe.kernels.bench.LayerProof;
+import org.sparkmoe.kernels.bench.RandomLayer;
+import org.sparkmoe.kernels.experts.ExpertClock;
+import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.experts.ExpertLease;
+import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.team.Team;
+import org.sparkmoe.kernels.tensor.Workspace;
+
+/** Our layer on one backend, shared by a team of threads. */
+final class OurLayer implements Contender {
+  private final Arena arena = Arena.ofShared();
+  private final RandomLayer weights;
+  private final PreparedLayer layer;
+  private final Team team;
+  private final Map<Integer, Workspace> workspaces = new HashMap<>();
+
+  /** Packs all experts at once, so that no measurement includes it. */
+  OurLayer(RandomLayer weights, Backend backend, int threads) {
+    this.weights = weights;
+    this.layer =
+        PreparedLayer.prepare(weights.shape().spec(), weights, ExpertKernel.of(backend), arena);
+    this.team = Team.of(threads);
+    packedBytes();
+  }
+
+  @Override
+  public String name() {
+    return layer.kernel().backend().name();
+  }
+
+  /** Bytes of the experts as this backend holds them. */
+  long packedBytes() {
+    long bytes = 0;
+    for (int e = 0; e < weights.shape().experts(); e++) {
+      try (ExpertLease lease = layer.acquire(e)) {
+        bytes += lease.expert().bytes();
+      }
+    }
+    return bytes;
+  }
+
+  @Override
+  public void run(Batch batch) {
+    layer.forward(
+        batch.tokens(), batch.x(), batch.out(), workspace(batch.tokens()), team, ExpertClock.NONE);
+  }
+
+  @Override
+  public void prove(Batch batch) {
+    run(batch);
+    LayerProof.checkLayer(
+        name(),
+        weights,
+        batch.tokens(),
+        batch.x(),
+        batch.out(),
+        LayerProof.tolerance(layer.kernel().backend(), weights.dtype()));
+  }
+
+  @Override
+  public void close() {
+    team.close();
+    arena.close();
+  }
+
+  /** Made on the first call of a size, so that no measurement includes it. */
+  private Workspace workspace(int tokens) {
+    return workspaces.computeIfAbsent(
+        tokens, t -> layer.kernel().workspace(layer.workspaceBytes(t, team), arena));
+  }
+}

@@ -1,0 +1,26 @@
+package org.sparkmoe.job.bench;
+
+import java.util.List;
+import org.sparkmoe.kernels.backend.Backend;
+import org.sparkmoe.kernels.bench.RoutingKind;
+import org.sparkmoe.kernels.bench.Shape;
+import org.sparkmoe.kernels.tensor.DType;
+
+/**
+ * What to measure, all of it checked.
+ *
+ * @param backends ours, those that run here
+ * @param weights how our experts are stored; peers hold the same values in f32
+ * @param threads of everybody
+ * @param seconds to spend on each contender of a table
+ */
+record Settings(
+    List<Part> parts,
+    List<Shape> shapes,
+    List<Integer> tokens,
+    List<RoutingKind> routings,
+    List<Backend> backends,
+    List<Peer> peers,
+    DType weights,
+    int threads,
+    double seconds) {}
