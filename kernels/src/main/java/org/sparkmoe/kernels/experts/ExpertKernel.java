@@ -7,6 +7,7 @@ import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendUnavailableException;
 import org.sparkmoe.kernels.backend.Probes;
 import org.sparkmoe.kernels.gemm.Gemm;
+import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
@@ -52,11 +53,24 @@ public sealed interface ExpertKernel
    * Packs an expert for this kernel. Costs about as much as copying the weights: once per expert,
    * never per batch.
    *
-   * @param arena owns the packed copy, where one is made; shared where several threads use it
+   * @param weights read only while this call runs
+   * @param arena owns the packed copy; shared where several threads use it
    * @throws IllegalArgumentException where a gated activation meets weights without w3, or the
    *     other way round
    */
   PreparedExpert prepare(ExpertWeights weights, Activation activation, Arena arena);
+
+  /**
+   * Bytes that {@link #prepare} makes of an expert, at most.
+   *
+   * @param hidden H
+   * @param intermediate I
+   * @param gated whether there is a w3
+   */
+  default long preparedBytes(DType dtype, int hidden, int intermediate, boolean gated) {
+    return (gated ? 2 : 1) * gemm().packedBytes(dtype, intermediate, hidden)
+        + gemm().packedBytes(dtype, hidden, intermediate);
+  }
 
   /**
    * Workspace of {@link #forward}.

@@ -2,6 +2,7 @@ package org.sparkmoe.kernels.gemm;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -14,9 +15,17 @@ public sealed interface Gemm permits ScalarGemm, VectorGemm, OneDnnGemm {
   /**
    * Brings a weight matrix into the order this implementation reads.
    *
-   * @param arena owns the copy, where one is made; shared where several threads multiply
+   * @param arena owns the copy; shared where several threads multiply
    */
   PackedMatrix pack(Matrix weight, Arena arena);
+
+  /**
+   * Bytes that {@link #pack} makes of an N × K matrix, at most. Without further knowledge: both
+   * dimensions padded to whole blocks of 64.
+   */
+  default long packedBytes(DType dtype, int rows, int cols) {
+    return dtype.bytes(Math.ceilDiv((long) rows, 64) * 64 * Math.ceilDiv((long) cols, 64) * 64);
+  }
 
   /**
    * Workspace of {@link #multiply}.

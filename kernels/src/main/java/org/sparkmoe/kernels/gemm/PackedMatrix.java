@@ -7,7 +7,7 @@ import org.sparkmoe.kernels.tensor.DType;
 /**
  * A weight matrix in the order in which a {@link Gemm} reads it, in its stored width.
  *
- * @param data the elements; ROW_MAJOR borrows the matrix it was made of, the others are copies
+ * @param data the elements, a copy in the arena they were packed into
  * @param dtype element type
  * @param rows N, output features
  * @param cols K, input features

@@ -8,11 +8,18 @@ import org.sparkmoe.kernels.tensor.Workspace;
 
 /** The specification: three loops, f64 accumulators, rounded to f32 once at the end. */
 public final class ScalarGemm implements Gemm {
+  private static final long ALIGNMENT = 64;
 
   @Override
   public PackedMatrix pack(Matrix weight, Arena arena) {
+    MemorySegment data = arena.allocate(weight.bytes(), ALIGNMENT).copyFrom(weight.data());
     return new PackedMatrix(
-        weight.data(), weight.dtype(), weight.rows(), weight.cols(), PackedMatrix.Order.ROW_MAJOR);
+        data, weight.dtype(), weight.rows(), weight.cols(), PackedMatrix.Order.ROW_MAJOR);
+  }
+
+  @Override
+  public long packedBytes(DType dtype, int rows, int cols) {
+    return dtype.bytes((long) rows * cols);
   }
 
   @Override

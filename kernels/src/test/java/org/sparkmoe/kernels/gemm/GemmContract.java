@@ -99,6 +99,37 @@ abstract class GemmContract {
   }
 
   @Test
+  void announcesWhatPackingTakes() {
+    RandomTensors random = new RandomTensors(53);
+    for (DType dtype : DType.values()) {
+      for (int[] shape : new int[][] {{0, 3}, {1, 1}, {31, 7}, {33, 130}, {128, 64}}) {
+        Matrix w = random.matrix(shape[0], shape[1], dtype);
+        try (Arena arena = Arena.ofConfined()) {
+          assertThat(gemm().pack(w, arena).bytes())
+              .as("%s %d x %d", dtype, shape[0], shape[1])
+              .isBetween(w.bytes(), gemm().packedBytes(dtype, shape[0], shape[1]));
+        }
+      }
+    }
+  }
+
+  @Test
+  void packingCopies() {
+    RandomTensors random = new RandomTensors(59);
+    Matrix w = random.matrix(45, 70, DType.F16);
+    float[] x = random.normals(3 * 70, 1);
+    float[] expected = multiply(gemm(), 3, x, w, null);
+    float[] y = new float[expected.length];
+    try (Arena arena = Arena.ofConfined()) {
+      PackedMatrix packed = gemm().pack(w, arena);
+      w.data().fill((byte) 0x55);
+      Workspace ws = Workspace.ofBytes(gemm().workspaceBytes(3, 70));
+      gemm().multiply(3, MemorySegment.ofArray(x), packed, null, MemorySegment.ofArray(y), ws);
+    }
+    Rows.assertSameBits(y, expected, random);
+  }
+
+  @Test
   void emptyShapesAreFine() {
     assertThat(multiply(gemm(), 3, new float[0], Matrix.of(2, 0), new float[] {1, 2}))
         .containsExactly(1, 2, 1, 2, 1, 2);
