@@ -1,7 +1,7 @@
 package org.sparkmoe.datasets.checkpoint;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import org.sparkmoe.datasets.safetensors.TensorInfo;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
@@ -9,51 +9,50 @@ import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
 
 /**
- * Brings one expert into the canonical form, projections [out, in] row-major in their stored type.
- * Where the file has that form the matrices are views of it; transposed and interleaved tensors are
- * copied into the arena.
+ * Reads one expert into the caller's memory and brings it into the canonical form, projections
+ * [out, in] row-major in their stored type. In every layout the bytes of an expert's tensor lie
+ * together; where they have another order they are read beside the result and copied.
  */
 final class ExpertReader {
   private final OpenShards shards;
-  private final Arena arena;
   private final int hidden;
   private final int width;
 
-  ExpertReader(OpenShards shards, MoeLayerSpec spec, Arena arena) {
+  ExpertReader(OpenShards shards, MoeLayerSpec spec) {
     this.shards = shards;
-    this.arena = arena;
     this.hidden = spec.hidden();
     this.width = spec.intermediate();
   }
 
-  ExpertWeights read(ExpertLayout layout, int expert) {
+  ExpertWeights read(ExpertLayout layout, int expert, SegmentAllocator memory) {
     return switch (layout) {
       case ExpertLayout.PerExpert names ->
           ExpertWeights.gated(
-              view(names.gate(expert), 0, width, hidden),
-              view(names.up(expert), 0, width, hidden),
-              view(names.down(expert), 0, hidden, width));
+              rows(names.gate(expert), 0, width, hidden, memory),
+              rows(names.up(expert), 0, width, hidden, memory),
+              rows(names.down(expert), 0, hidden, width, memory));
       case ExpertLayout.Flat names ->
           ExpertWeights.gated(
-              view(names.gate(), (long) expert * width, width, hidden),
-              view(names.up(), (long) expert * width, width, hidden),
-              strided(names.down(), (long) expert * width * hidden, hidden, width, 1, hidden));
-      case ExpertLayout.Fused names -> fused(names, expert);
+              rows(names.gate(), (long) expert * width, width, hidden, memory),
+              rows(names.up(), (long) expert * width, width, hidden, memory),
+              transposed(rows(names.down(), (long) expert * width, width, hidden, memory), memory));
+      case ExpertLayout.Fused names -> fused(names, expert, memory);
     };
   }
 
   /** The shared expert, {@code shared} wide. */
-  ExpertWeights read(LayerPlan.Shared names, int shared) {
+  ExpertWeights read(LayerPlan.Shared names, int shared, SegmentAllocator memory) {
     boolean fused = names.upOrNull() == null;
+    String up = fused ? names.gate() : names.upOrNull();
     return ExpertWeights.gated(
-        view(names.gate(), 0, shared, hidden),
-        view(fused ? names.gate() : names.upOrNull(), fused ? shared : 0, shared, hidden),
-        view(names.down(), 0, hidden, shared));
+        rows(names.gate(), 0, shared, hidden, memory),
+        rows(up, fused ? shared : 0, shared, hidden, memory),
+        rows(names.down(), 0, hidden, shared, memory));
   }
 
   /** A whole tensor of two dimensions as it is. */
-  Matrix matrix(String tensor, int rows, int cols) {
-    return view(tensor, 0, rows, cols);
+  Matrix matrix(String tensor, int rows, int cols, SegmentAllocator memory) {
+    return rows(tensor, 0, rows, cols, memory);
   }
 
   /** {@code count} values widened to f32, every {@code step}-th from {@code first} on. */
@@ -67,31 +66,29 @@ final class ExpertReader {
     return values;
   }
 
-  private ExpertWeights fused(ExpertLayout.Fused names, int expert) {
+  private ExpertWeights fused(ExpertLayout.Fused names, int expert, SegmentAllocator memory) {
     // Gate and up of output i: 2i and 2i + 1 where interleaved, else i and I + i.
+    int out = 2 * width;
     int step = names.interleaved() ? 2 : 1;
     int up = names.interleaved() ? 1 : width;
-    long gateUpFirst = (long) expert * 2 * width * hidden;
-    long downFirst = (long) expert * hidden * width;
-    int out = 2 * width;
     Matrix w1;
     Matrix w3;
     Matrix w2;
     if (names.transposed()) {
-      w1 = strided(names.gateUp(), gateUpFirst, width, hidden, step, out);
-      w3 = strided(names.gateUp(), gateUpFirst + up, width, hidden, step, out);
-      w2 = strided(names.down(), downFirst, hidden, width, 1, hidden);
+      Matrix both = rows(names.gateUp(), (long) expert * hidden, hidden, out, memory);
+      w1 = strided(both, 0, width, hidden, step, out, memory);
+      w3 = strided(both, up, width, hidden, step, out, memory);
+      w2 = transposed(rows(names.down(), (long) expert * width, width, hidden, memory), memory);
     } else {
-      long rows = (long) expert * out;
+      Matrix both = rows(names.gateUp(), (long) expert * out, out, hidden, memory);
       if (names.interleaved()) {
-        long next = gateUpFirst + hidden;
-        w1 = strided(names.gateUp(), gateUpFirst, width, hidden, 2L * hidden, 1);
-        w3 = strided(names.gateUp(), next, width, hidden, 2L * hidden, 1);
+        w1 = strided(both, 0, width, hidden, 2L * hidden, 1, memory);
+        w3 = strided(both, hidden, width, hidden, 2L * hidden, 1, memory);
       } else {
-        w1 = view(names.gateUp(), rows, width, hidden);
-        w3 = view(names.gateUp(), rows + width, width, hidden);
+        w1 = half(both, 0);
+        w3 = half(both, 1);
       }
-      w2 = view(names.down(), (long) expert * hidden, hidden, width);
+      w2 = rows(names.down(), (long) expert * hidden, hidden, width, memory);
     }
     if (names.gateUpBiasOrNull() == null) {
       return ExpertWeights.gated(w1, w3, w2);
@@ -106,21 +103,37 @@ final class ExpertReader {
         vector(names.downBiasOrNull(), (long) expert * hidden, hidden, 1));
   }
 
-  /** Rows {@code firstRow…} of a tensor with {@code cols} columns, without a copy. */
-  private Matrix view(String tensor, long firstRow, int rows, int cols) {
+  /** Reads rows {@code firstRow…} of a tensor with {@code cols} columns. */
+  private Matrix rows(String tensor, long firstRow, int rows, int cols, SegmentAllocator memory) {
     DType dtype = dtype(tensor);
-    MemorySegment data =
-        shards.data(tensor).asSlice(dtype.bytes(firstRow * cols), dtype.bytes((long) rows * cols));
+    MemorySegment data = memory.allocate(dtype.bytes((long) rows * cols), 64);
+    shards.read(tensor, dtype.bytes(firstRow * cols), data);
     return new Matrix(data, dtype, rows, cols);
   }
 
+  /** The upper (0) or lower (1) half of a matrix, without a copy. */
+  private static Matrix half(Matrix both, int index) {
+    long bytes = both.bytes() / 2;
+    return new Matrix(
+        both.data().asSlice(index * bytes, bytes), both.dtype(), both.rows() / 2, both.cols());
+  }
+
+  private static Matrix transposed(Matrix from, SegmentAllocator memory) {
+    return strided(from, 0, from.cols(), from.rows(), 1, from.cols(), memory);
+  }
+
   /** A copy with element (r, c) taken from {@code first + r · rowStep + c · colStep}. */
-  private Matrix strided(
-      String tensor, long first, int rows, int cols, long rowStep, long colStep) {
-    DType dtype = dtype(tensor);
-    MemorySegment from = shards.data(tensor);
-    MemorySegment to = arena.allocate(dtype.bytes((long) rows * cols), 64);
-    Strided.copy(dtype, from, first, rowStep, colStep, to, rows, cols);
+  private static Matrix strided(
+      Matrix from,
+      long first,
+      int rows,
+      int cols,
+      long rowStep,
+      long colStep,
+      SegmentAllocator memory) {
+    DType dtype = from.dtype();
+    MemorySegment to = memory.allocate(dtype.bytes((long) rows * cols), 64);
+    Strided.copy(dtype, from.data(), first, rowStep, colStep, to, rows, cols);
     return new Matrix(to, dtype, rows, cols);
   }
 

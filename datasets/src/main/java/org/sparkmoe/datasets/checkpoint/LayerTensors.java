@@ -1,9 +1,7 @@
 package org.sparkmoe.datasets.checkpoint;
 
-import java.lang.foreign.Arena;
-import java.util.Map;
+import java.lang.foreign.SegmentAllocator;
 import java.util.Optional;
-import java.util.concurrent.ConcurrentHashMap;
 import org.apache.hadoop.conf.Configuration;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.layer.LayerWeights;
@@ -11,24 +9,20 @@ import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.tensor.Matrix;
 
 /**
- * The tensors of one layer, mapped into this process. Thread-safe; everything handed out is valid
- * until {@link #close()}, which must not run while another thread reads.
+ * The tensors of one layer in open files. Thread-safe until {@link #close()}; what was handed out
+ * is in the caller's memory and stays valid.
  */
 public final class LayerTensors implements LayerWeights, AutoCloseable {
   private final MoeLayerSpec spec;
   private final LayerPlan plan;
   private final OpenShards shards;
-  private final Arena copies = Arena.ofShared();
   private final ExpertReader reader;
-
-  /** An expert in a transposed layout is copied once, however often it is asked for. */
-  private final Map<Integer, ExpertWeights> experts = new ConcurrentHashMap<>();
 
   private LayerTensors(MoeLayer layer, OpenShards shards) {
     this.spec = layer.spec();
     this.plan = layer.plan();
     this.shards = shards;
-    this.reader = new ExpertReader(shards, spec, copies);
+    this.reader = new ExpertReader(shards, spec);
   }
 
   static LayerTensors open(MoeLayer layer, Configuration conf) {
@@ -36,8 +30,8 @@ public final class LayerTensors implements LayerWeights, AutoCloseable {
   }
 
   @Override
-  public Matrix router() {
-    return reader.matrix(plan.router(), spec.experts(), spec.hidden());
+  public Matrix router(SegmentAllocator memory) {
+    return reader.matrix(plan.router(), spec.experts(), spec.hidden(), memory);
   }
 
   @Override
@@ -51,16 +45,17 @@ public final class LayerTensors implements LayerWeights, AutoCloseable {
   }
 
   @Override
-  public ExpertWeights expert(int id) {
+  public ExpertWeights expert(int id, SegmentAllocator memory) {
     if (id < 0 || id >= spec.experts()) {
       throw new IndexOutOfBoundsException("expert " + id + " of " + spec.experts());
     }
-    return experts.computeIfAbsent(id, expert -> reader.read(plan.experts(), expert));
+    return reader.read(plan.experts(), id, memory);
   }
 
   @Override
-  public Optional<ExpertWeights> sharedExpert() {
-    return spec.shared().map(shared -> reader.read(plan.sharedOrNull(), shared.intermediate()));
+  public Optional<ExpertWeights> sharedExpert(SegmentAllocator memory) {
+    return spec.shared()
+        .map(shared -> reader.read(plan.sharedOrNull(), shared.intermediate(), memory));
   }
 
   @Override
@@ -76,7 +71,6 @@ public final class LayerTensors implements LayerWeights, AutoCloseable {
   @Override
   public void close() {
     shards.close();
-    copies.close();
   }
 
   private Optional<float[]> vector(String tensorOrNull, int count) {

@@ -93,9 +93,9 @@ public final class MoeLayer implements Serializable {
   }
 
   /**
-   * Maps the layer's files into memory. Those on other than local file systems are copied to this
-   * machine first, into the folder at {@code spark.moe.cache.dir} (by default a private one under
-   * {@code java.io.tmpdir}); length and CRC-32C of a copy are checked when it is made and reused.
+   * Opens the layer's files. Those on other than local file systems are copied to this machine
+   * first, into the folder at {@code spark.moe.cache.dir} (by default a private one under {@code
+   * java.io.tmpdir}); length and CRC-32C of a copy are checked when it is made and reused.
    *
    * @throws InputException if a file is missing or no longer the one the layer was planned with
    */

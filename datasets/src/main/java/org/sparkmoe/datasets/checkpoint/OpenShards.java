@@ -13,7 +13,7 @@ import org.sparkmoe.datasets.safetensors.Quoted;
 import org.sparkmoe.datasets.safetensors.SafetensorsFile;
 import org.sparkmoe.datasets.safetensors.TensorInfo;
 
-/** The mapped files of one layer, each proven to be the one the layer was planned with. */
+/** The open files of one layer, each proven to be the one the layer was planned with. */
 final class OpenShards implements AutoCloseable {
   private final Map<String, SafetensorsFile> files = new HashMap<>();
   private final Map<String, String> shardOf = new HashMap<>();
@@ -34,6 +34,12 @@ final class OpenShards implements AutoCloseable {
     return files.get(shardOf.get(tensor)).tensor(tensor);
   }
 
+  /** Fills {@code to} with the tensor's bytes from {@code first} on. */
+  void read(String tensor, long first, MemorySegment to) {
+    files.get(shardOf.get(tensor)).read(tensor, first, to);
+  }
+
+  /** A copy of a small tensor. */
   MemorySegment data(String tensor) {
     return files.get(shardOf.get(tensor)).data(tensor);
   }

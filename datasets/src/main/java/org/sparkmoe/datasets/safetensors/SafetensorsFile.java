@@ -1,37 +1,49 @@
 package org.sparkmoe.datasets.safetensors;
 
 import java.io.BufferedInputStream;
+import java.io.EOFException;
+import java.io.FileInputStream;
 import java.io.IOException;
-import java.io.InputStream;
-import java.lang.foreign.Arena;
+import java.io.RandomAccessFile;
 import java.lang.foreign.MemorySegment;
-import java.nio.channels.Channels;
-import java.nio.channels.FileChannel;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Map;
+import java.util.Objects;
 import org.sparkmoe.datasets.InputException;
 
 /**
- * A local safetensors file, mapped into memory. Thread-safe; the data is paged in by the operating
- * system when it is touched. Data handed out is valid until {@link #close()}.
+ * A local safetensors file, held open until {@link #close()}. Thread-safe; reads of one file take
+ * turns.
+ *
+ * <p>Tensors are copied out instead of mapped: mapped pages would stay in this process beside what
+ * is made of them, and a file truncated meanwhile would be a fault instead of an error. The file is
+ * read through its descriptor and not a channel, since a channel is closed for everybody when one
+ * reading thread is interrupted, as Spark does with tasks that it kills.
  */
 public final class SafetensorsFile implements AutoCloseable {
+  /** Bytes copied at once: small enough to stay in the second-level cache. */
+  private static final int CHUNK = 256 << 10;
+
   private final Path path;
   private final SafetensorsHeader header;
-  private final Arena arena;
-  private final MemorySegment mapping;
+  private final long size;
 
-  private SafetensorsFile(Path path, SafetensorsHeader header, Arena arena, MemorySegment mapping) {
+  /** Guarded by itself: its position moves. */
+  private final RandomAccessFile file;
+
+  private final byte[] chunk = new byte[CHUNK];
+
+  private SafetensorsFile(Path path, SafetensorsHeader header, RandomAccessFile file, long size) {
     this.path = path;
     this.header = header;
-    this.arena = arena;
-    this.mapping = mapping;
+    this.file = file;
+    this.size = size;
   }
 
   /**
-   * Checks the header and maps the file.
+   * Opens the file and checks its header.
    *
    * @throws InputException if the file is missing, unreadable or breaks a rule of the format
    */
@@ -40,23 +52,21 @@ public final class SafetensorsFile implements AutoCloseable {
     if (!Files.isRegularFile(path)) {
       throw new InputException(name + ": no such file; give the path of a safetensors file");
     }
-    Arena arena = Arena.ofShared();
-    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-      long size = channel.size();
-      // The channel's position moves, the mapping below takes absolute ones.
-      InputStream in = new BufferedInputStream(Channels.newInputStream(channel));
-      SafetensorsHeader header = SafetensorsHeader.read(name, size, in);
-      MemorySegment mapping = channel.map(FileChannel.MapMode.READ_ONLY, 0, size, arena);
-      return new SafetensorsFile(path, header, arena, mapping);
+    RandomAccessFile file = null;
+    SafetensorsFile opened = null;
+    try {
+      file = new RandomAccessFile(path.toFile(), "r");
+      long size = file.length();
+      // Reads ahead of what it hands out, which does not matter: later reads seek.
+      var in = new BufferedInputStream(new FileInputStream(file.getFD()));
+      opened = new SafetensorsFile(path, SafetensorsHeader.read(name, size, in), file, size);
+      return opened;
     } catch (IOException e) {
-      arena.close();
-      throw new InputException(
-          "%s: cannot be read (%s); check the file and its permissions"
-              .formatted(name, Quoted.of(String.valueOf(e.getMessage()))),
-          e);
-    } catch (InputException e) {
-      arena.close();
-      throw e;
+      throw unreadable(path, e);
+    } finally {
+      if (opened == null && file != null) {
+        closeQuietly(file);
+      }
     }
   }
 
@@ -66,7 +76,7 @@ public final class SafetensorsFile implements AutoCloseable {
 
   /** Bytes of the file. */
   public long size() {
-    return mapping.byteSize();
+    return size;
   }
 
   public SafetensorsHeader header() {
@@ -89,14 +99,62 @@ public final class SafetensorsFile implements AutoCloseable {
     return info;
   }
 
-  /** The read-only bytes of a tensor, without a copy. Refused if there is no such tensor. */
-  public MemorySegment data(String name) {
+  /**
+   * Copies bytes of a tensor.
+   *
+   * @param first byte of the tensor's data to begin with
+   * @param to filled completely
+   * @throws InputException if there is no such tensor, or the file cannot be read any more
+   * @throws IndexOutOfBoundsException beyond the tensor
+   */
+  public void read(String name, long first, MemorySegment to) {
     TensorInfo info = tensor(name);
-    return mapping.asSlice(info.begin(), info.bytes());
+    Objects.checkFromIndexSize(first, to.byteSize(), info.bytes());
+    try {
+      synchronized (file) {
+        file.seek(info.begin() + first);
+        for (long done = 0; done < to.byteSize(); ) {
+          int count = (int) Math.min(CHUNK, to.byteSize() - done);
+          file.readFully(chunk, 0, count);
+          MemorySegment.copy(chunk, 0, to, ValueLayout.JAVA_BYTE, done, count);
+          done += count;
+        }
+      }
+    } catch (EOFException e) {
+      throw new InputException(
+          "%s: ends within tensor %s, though it had %d bytes when it was opened; leave it unchanged and run again"
+              .formatted(Quoted.of(path.toString()), Quoted.of(name), size),
+          e);
+    } catch (IOException e) {
+      throw unreadable(path, e);
+    }
+  }
+
+  /** A copy of a small tensor on the heap. Refused if there is no such tensor. */
+  public MemorySegment data(String name) {
+    MemorySegment data = MemorySegment.ofArray(new byte[Math.toIntExact(tensor(name).bytes())]);
+    read(name, 0, data);
+    return data;
   }
 
   @Override
   public void close() {
-    arena.close();
+    closeQuietly(file);
+  }
+
+  private static InputException unreadable(Path path, IOException e) {
+    return new InputException(
+        "%s: cannot be read (%s); check the file and its permissions"
+            .formatted(Quoted.of(path.toString()), Quoted.of(String.valueOf(e.getMessage()))),
+        e);
+  }
+
+  /** Nothing was written, so nothing is lost where closing fails. */
+  private static void closeQuietly(RandomAccessFile file) {
+    try {
+      file.close();
+    } catch (IOException ignored) {
+      // see above
+    }
   }
 }

@@ -8,6 +8,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
+import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
@@ -44,9 +45,9 @@ final class CheckpointTest {
     try (ObjectInputStream in =
             new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray()));
         LayerTensors tensors = ((MoeLayer) in.readObject()).open(Synthetic.CONF)) {
-      assertThat(tensors.expert(7).intermediate()).isEqualTo(96);
+      assertThat(tensors.expert(7, Arena.ofAuto()).intermediate()).isEqualTo(96);
       assertThatExceptionOfType(IndexOutOfBoundsException.class)
-          .isThrownBy(() -> tensors.expert(8));
+          .isThrownBy(() -> tensors.expert(8, Arena.ofAuto()));
     }
   }
 

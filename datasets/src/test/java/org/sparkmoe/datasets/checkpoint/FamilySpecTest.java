@@ -2,6 +2,7 @@ package org.sparkmoe.datasets.checkpoint;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.lang.foreign.Arena;
 import java.util.List;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
@@ -135,13 +136,12 @@ final class FamilySpecTest {
   void splitsInterleavedBiases() {
     try (LayerTensors tensors = open("gpt_oss");
         SafetensorsFile file = model("gpt_oss")) {
-      ExpertWeights expert = tensors.expert(2);
+      ExpertWeights expert = tensors.expert(2, Arena.ofAuto());
       String bias = "model.layers.0.mlp.experts.gate_up_proj_bias";
       assertThat(expert.b1OrNull()[3]).isEqualTo(element(file, bias, 2L * 192 + 6));
       assertThat(expert.b3OrNull()[3]).isEqualTo(element(file, bias, 2L * 192 + 7));
       assertThat(expert.b2OrNull()).hasSize(64);
       assertThat(tensors.routerBias().orElseThrow()).hasSize(8);
-      assertThat(tensors.expert(2)).as("copied once").isSameAs(expert);
     }
   }
 
@@ -149,7 +149,7 @@ final class FamilySpecTest {
   private static void assertElement(String family, String name, long index, int w) {
     try (LayerTensors tensors = open(family);
         SafetensorsFile file = model(family)) {
-      ExpertWeights weights = tensors.expert(2);
+      ExpertWeights weights = tensors.expert(2, Arena.ofAuto());
       float actual =
           switch (w) {
             case 1 -> weights.w1().get(3, 5);

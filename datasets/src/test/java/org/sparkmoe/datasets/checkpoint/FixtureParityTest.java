@@ -3,7 +3,6 @@ package org.sparkmoe.datasets.checkpoint;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -21,6 +20,7 @@ import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.Probes;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.kernels.testing.Rows;
 
@@ -113,10 +113,10 @@ final class FixtureParityTest {
     Configuration conf = new Configuration(false);
     MoeLayer layer =
         Checkpoint.open(Fixtures.folder(block.family()).toString(), conf).layer(block.layer());
-    try (Arena arena = Arena.ofConfined();
-        LayerTensors tensors = layer.open(conf)) {
-      PreparedLayer prepared =
-          PreparedLayer.prepare(layer.spec(), tensors, ExpertKernel.of(backend), arena);
+    try (LayerTensors tensors = layer.open(conf);
+        PreparedLayer prepared =
+            PreparedLayer.prepare(
+                layer.spec(), tensors, ExpertKernel.of(backend), ExpertStore.unbounded())) {
       int tokens = input.length / layer.spec().hidden();
       int topK = layer.spec().topK();
       int[] ids = new int[tokens * topK];

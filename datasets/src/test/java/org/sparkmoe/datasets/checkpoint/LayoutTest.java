@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.ObjectOutputStream;
+import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
@@ -76,7 +77,7 @@ final class LayoutTest {
     assertRows(layer, module);
     try (LayerTensors tensors = layer.open(Synthetic.CONF)) {
       assertThat(tensors.sharedGate().orElseThrow()).hasSize(6);
-      assertThat(tensors.sharedExpert().orElseThrow().intermediate()).isEqualTo(5);
+      assertThat(tensors.sharedExpert(Arena.ofAuto()).orElseThrow().intermediate()).isEqualTo(5);
     }
   }
 
@@ -132,7 +133,7 @@ final class LayoutTest {
             .addRandom("model.layers.0.shared_mlp.output_linear.weight", 6, 5));
     try (LayerTensors tensors = Synthetic.open(folder).layer(0).open(Synthetic.CONF);
         SafetensorsFile file = model()) {
-      ExpertWeights shared = tensors.sharedExpert().orElseThrow();
+      ExpertWeights shared = tensors.sharedExpert(Arena.ofAuto()).orElseThrow();
       String input = "model.layers.0.shared_mlp.input_linear.weight";
       assertThat(shared.w3OrNull().get(3, 2)).isEqualTo(element(file, input, (5 + 3) * 6 + 2));
     }
@@ -192,8 +193,8 @@ final class LayoutTest {
         .as("only those with tensors of the layer; the third does not even exist")
         .containsExactly("model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors");
     try (LayerTensors tensors = layer.open(Synthetic.CONF)) {
-      assertThat(tensors.router().rows()).isEqualTo(3);
-      assertThat(tensors.expert(0).hidden()).isEqualTo(6);
+      assertThat(tensors.router(Arena.ofAuto()).rows()).isEqualTo(3);
+      assertThat(tensors.expert(0, Arena.ofAuto()).hidden()).isEqualTo(6);
     }
   }
 
@@ -234,7 +235,7 @@ final class LayoutTest {
   private void assertExpert(MoeLayer layer, int expert, String tensor, int index, int w) {
     try (LayerTensors tensors = layer.open(Synthetic.CONF);
         SafetensorsFile file = model()) {
-      ExpertWeights weights = tensors.expert(expert);
+      ExpertWeights weights = tensors.expert(expert, Arena.ofAuto());
       float actual =
           switch (w) {
             case 1 -> weights.w1().get(3, 5);

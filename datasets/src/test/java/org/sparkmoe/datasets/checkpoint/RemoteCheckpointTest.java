@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -85,8 +87,11 @@ final class RemoteCheckpointTest {
   private void assertValues(MoeLayer layer) {
     try (LayerTensors copied = layer.open(conf);
         LayerTensors local = Synthetic.open(remote).layer(0).open(Synthetic.CONF)) {
-      assertThat(copied.expert(5).w2().data().mismatch(local.expert(5).w2().data())).isEqualTo(-1);
-      assertThat(copied.router().data().mismatch(local.router().data())).isEqualTo(-1);
+      Arena arena = Arena.ofAuto();
+      MemorySegment w2 = copied.expert(5, arena).w2().data();
+      assertThat(w2.mismatch(local.expert(5, arena).w2().data())).isEqualTo(-1);
+      MemorySegment router = copied.router(arena).data();
+      assertThat(router.mismatch(local.router(arena).data())).isEqualTo(-1);
     }
   }
 

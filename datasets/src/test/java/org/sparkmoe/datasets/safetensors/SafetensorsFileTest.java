@@ -2,14 +2,20 @@ package org.sparkmoe.datasets.safetensors;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Random;
 import java.util.stream.IntStream;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
@@ -28,7 +34,7 @@ final class SafetensorsFileTest {
   @TempDir Path folder;
 
   @Test
-  void readsTensorsInPlace() throws IOException {
+  void readsTensors() throws IOException {
     byte[] data = new byte[10];
     ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN).putFloat(1.5f).putFloat(-2);
     data[9] = 0x40;
@@ -38,11 +44,51 @@ final class SafetensorsFileTest {
       assertThat(file.header().metadata()).containsEntry("format", "pt");
       assertThat(file.header().sha256()).hasSize(64);
       assertThat(file.tensor("a").hasShape(2, 1)).isTrue();
-      assertThat(file.data("a").isReadOnly()).isTrue();
       assertThat(file.data("a").get(DType.LE_FLOAT, 4)).isEqualTo(-2);
       assertThat(file.data("empty").byteSize()).isZero();
       assertThat(DType.BF16.get(file.data("b"), 0)).isEqualTo(2);
       assertRefused(() -> file.data("c"), "no tensor \"c\" among its 3");
+    }
+  }
+
+  @Test
+  void readsAPartOfATensorThatIsLargerThanABuffer() throws IOException {
+    byte[] data = new byte[700_001];
+    new Random(3).nextBytes(data);
+    String header = "{'a':{'dtype':'U8','shape':[700001],'data_offsets':[0,700001]}}";
+    try (SafetensorsFile file = SafetensorsFile.open(write(header, data));
+        Arena arena = Arena.ofConfined()) {
+      MemorySegment part = arena.allocate(700_000);
+      file.read("a", 1, part);
+      assertThat(part.mismatch(MemorySegment.ofArray(data).asSlice(1))).isEqualTo(-1);
+      assertThatThrownBy(() -> file.read("a", 2, part))
+          .isInstanceOf(IndexOutOfBoundsException.class);
+      assertThatThrownBy(() -> file.read("a", -1, part))
+          .isInstanceOf(IndexOutOfBoundsException.class);
+    }
+  }
+
+  @Test
+  void aFileTruncatedLaterIsAnError() throws IOException {
+    Path path =
+        write("{'a':{'dtype':'U8','shape':[9000],'data_offsets':[0,9000]}}", new byte[9000]);
+    try (SafetensorsFile file = SafetensorsFile.open(path)) {
+      try (FileChannel channel = FileChannel.open(path, StandardOpenOption.WRITE)) {
+        channel.truncate(8000);
+      }
+      assertRefused(() -> file.data("a"), "ends within tensor \"a\"");
+    }
+  }
+
+  /** Spark interrupts tasks that it kills; the file belongs to all tasks of the executor. */
+  @Test
+  void anInterruptedReaderLeavesTheFileToTheOthers() throws IOException {
+    String header = "{'a':{'dtype':'U8','shape':[9],'data_offsets':[0,9]}}";
+    try (SafetensorsFile file = SafetensorsFile.open(write(header, new byte[9]))) {
+      Thread.currentThread().interrupt();
+      assertThat(file.data("a").byteSize()).isEqualTo(9);
+      assertThat(Thread.interrupted()).isTrue();
+      assertThat(file.data("a").byteSize()).isEqualTo(9);
     }
   }
 

@@ -10,6 +10,7 @@ import org.sparkmoe.kernels.experts.ExpertClock;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertLease;
 import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -25,7 +26,8 @@ final class OurLayer implements Contender {
   OurLayer(RandomLayer weights, Backend backend, int threads) {
     this.weights = weights;
     this.layer =
-        PreparedLayer.prepare(weights.shape().spec(), weights, ExpertKernel.of(backend), arena);
+        PreparedLayer.prepare(
+            weights.shape().spec(), weights, ExpertKernel.of(backend), ExpertStore.unbounded());
     this.team = Team.of(threads);
     packedBytes();
   }
@@ -67,6 +69,7 @@ final class OurLayer implements Contender {
   @Override
   public void close() {
     team.close();
+    layer.close();
     arena.close();
   }
 

@@ -21,6 +21,7 @@ import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.experts.ExpertClock;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
@@ -80,7 +81,8 @@ public class LayerBenchmark {
     Shape sizes = Shape.named(shape);
     weights = new RandomLayer(sizes, dtype, false);
     weights.route(routing);
-    layer = PreparedLayer.prepare(sizes.spec(), weights, ExpertKernel.of(backend), arena);
+    ExpertKernel kernel = ExpertKernel.of(backend);
+    layer = PreparedLayer.prepare(sizes.spec(), weights, kernel, ExpertStore.unbounded());
     team = Team.of(threads);
     ws = layer.kernel().workspace(layer.workspaceBytes(tokens, team), arena);
     long rows = DType.F32.bytes((long) tokens * sizes.hidden());
@@ -105,6 +107,7 @@ public class LayerBenchmark {
   @TearDown(Level.Trial)
   public void close() {
     team.close();
+    layer.close();
     arena.close();
     weights.close();
   }

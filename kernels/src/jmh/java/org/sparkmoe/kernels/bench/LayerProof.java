@@ -6,6 +6,7 @@ import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.gemm.Gemm;
 import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
 import org.sparkmoe.kernels.tensor.Workspace;
@@ -53,9 +54,10 @@ public final class LayerProof {
     Shape shape = weights.shape();
     int samples = Math.min(SAMPLES, tokens);
     long rowBytes = DType.F32.bytes(shape.hidden());
-    try (Arena arena = Arena.ofConfined()) {
-      PreparedLayer scalar =
-          PreparedLayer.prepare(shape.spec(), weights, ExpertKernel.of(Backend.SCALAR), arena);
+    ExpertKernel kernel = ExpertKernel.of(Backend.SCALAR);
+    ExpertStore store = ExpertStore.unbounded();
+    try (Arena arena = Arena.ofConfined();
+        PreparedLayer scalar = PreparedLayer.prepare(shape.spec(), weights, kernel, store)) {
       Workspace ws = scalar.kernel().workspace(scalar.workspaceBytes(1), arena);
       MemorySegment expected = arena.allocate(rowBytes);
       for (int sample = 0; sample < samples; sample++) {

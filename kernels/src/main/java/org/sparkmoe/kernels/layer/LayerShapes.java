@@ -8,8 +8,7 @@ import org.sparkmoe.kernels.tensor.Matrix;
 final class LayerShapes {
   private LayerShapes() {}
 
-  static void check(MoeLayerSpec spec, LayerWeights weights) {
-    Matrix router = weights.router();
+  static void check(MoeLayerSpec spec, LayerWeights weights, Matrix router) {
     if (router.rows() != spec.experts() || router.cols() != spec.hidden()) {
       throw new IllegalArgumentException(
           "router is %d x %d, expected experts x hidden = %d x %d"

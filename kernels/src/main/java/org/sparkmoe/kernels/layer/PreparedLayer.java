@@ -1,8 +1,6 @@
 package org.sparkmoe.kernels.layer;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.Optional;
 import org.sparkmoe.kernels.combine.InputWeight;
 import org.sparkmoe.kernels.combine.WeightAndReduce;
 import org.sparkmoe.kernels.experts.DispatchedTokens;
@@ -11,23 +9,22 @@ import org.sparkmoe.kernels.experts.ExpertClock;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertLease;
 import org.sparkmoe.kernels.experts.ExpertLoad;
-import org.sparkmoe.kernels.experts.ExpertWeights;
-import org.sparkmoe.kernels.experts.PreparedExpert;
 import org.sparkmoe.kernels.experts.StandardExperts;
-import org.sparkmoe.kernels.gemm.PackedMatrix;
 import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.router.Router;
+import org.sparkmoe.kernels.store.ExpertStore;
+import org.sparkmoe.kernels.store.StoredExperts;
 import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
- * A layer ready to run, shared by all tasks of an executor. The router is packed at once; each
- * expert is read and packed when it is first needed, exactly once. Thread-safe; one workspace per
- * thread. Lives as long as its arena and its {@link LayerWeights}.
+ * A layer ready to run, shared by all tasks of an executor. Router and shared expert are packed at
+ * once; each routed expert is read and packed when it is needed and not in the store. Thread-safe;
+ * one workspace per thread.
  */
-public final class PreparedLayer implements ExpertBank {
+public final class PreparedLayer implements ExpertBank, AutoCloseable {
   /** Tokens that one member of a team routes or takes through the shared expert at a time. */
   private static final int LEAST_ROWS = 32;
 
@@ -36,36 +33,46 @@ public final class PreparedLayer implements ExpertBank {
   private final MoeLayerSpec spec;
   private final ExpertKernel kernel;
   private final Router router;
-  private final PackedMatrix routerWeight;
-  private final float[] routerBiasOrNull;
-  private final float[] selectionBiasOrNull;
-  private final float[] outputBiasOrNull;
-  private final LazyExperts experts;
-  private final Optional<SharedExpert> shared;
+  private final PinnedWeights pinned;
+  private final LayerPacker packer;
+  private final StoredExperts experts;
 
-  private PreparedLayer(MoeLayerSpec spec, LayerWeights weights, ExpertKernel kernel, Arena arena) {
+  private PreparedLayer(
+      MoeLayerSpec spec,
+      ExpertKernel kernel,
+      PinnedWeights pinned,
+      LayerPacker packer,
+      StoredExperts experts) {
     this.spec = spec;
     this.kernel = kernel;
     this.router = Router.of(spec.routing(), spec.experts());
-    this.routerWeight = kernel.gemm().pack(weights.router(), arena);
-    this.routerBiasOrNull = weights.routerBias().orElse(null);
-    this.selectionBiasOrNull = weights.selectionBias().orElse(null);
-    this.outputBiasOrNull = weights.outputBias().orElse(null);
-    this.experts = new LazyExperts(spec.experts(), id -> prepareExpert(id, weights, arena));
-    this.shared = spec.shared().map(s -> SharedExpert.prepare(s, spec, weights, kernel, arena));
+    this.pinned = pinned;
+    this.packer = packer;
+    this.experts = experts;
   }
 
   /**
    * Prepares a layer.
    *
    * @param weights borrowed; kept open as long as the layer is used
-   * @param arena owns the packed weights; shared where several threads use the layer
+   * @param store holds all packed weights of the layer
    * @throws IllegalArgumentException where tensors do not have the shapes {@code spec} announces
+   * @throws IllegalStateException where the store could never hold router and shared expert
    */
   public static PreparedLayer prepare(
-      MoeLayerSpec spec, LayerWeights weights, ExpertKernel kernel, Arena arena) {
-    LayerShapes.check(spec, weights);
-    return new PreparedLayer(spec, weights, kernel, arena);
+      MoeLayerSpec spec, LayerWeights weights, ExpertKernel kernel, ExpertStore store) {
+    LayerPacker packer = new LayerPacker(spec, weights, kernel);
+    StoredExperts experts = store.open(spec.experts(), packer);
+    PinnedWeights pinned = null;
+    try {
+      pinned = PinnedWeights.prepare(spec, weights, kernel, experts);
+    } finally {
+      if (pinned == null) {
+        experts.close();
+        packer.close();
+      }
+    }
+    return new PreparedLayer(spec, kernel, pinned, packer, experts);
   }
 
   public MoeLayerSpec spec() {
@@ -108,7 +115,7 @@ public final class PreparedLayer implements ExpertBank {
   /** Workspace of {@link #sharedExpert}; 0 without one. */
   public long sharedExpertWorkspaceBytes(int tokens, Team team) {
     int piece = team.share(tokens, LEAST_ROWS, MOST_ROWS);
-    return shared.map(s -> team.members() * s.workspaceBytes(piece)).orElse(0L);
+    return pinned.shared().map(s -> team.members() * s.workspaceBytes(piece)).orElse(0L);
   }
 
   /**
@@ -120,7 +127,13 @@ public final class PreparedLayer implements ExpertBank {
   public void logits(int tokens, MemorySegment hidden, float[] out, Workspace ws) {
     kernel
         .gemm()
-        .multiply(tokens, hidden, routerWeight, routerBiasOrNull, MemorySegment.ofArray(out), ws);
+        .multiply(
+            tokens,
+            hidden,
+            pinned.router(),
+            pinned.routerBiasOrNull(),
+            MemorySegment.ofArray(out),
+            ws);
   }
 
   /**
@@ -148,7 +161,7 @@ public final class PreparedLayer implements ExpertBank {
           MemorySegment rows = hidden.asSlice(from * vector, (to - from) * vector);
           float[] logits = new float[Math.multiplyExact(to - from, spec.experts())];
           logits(to - from, rows, logits, parts[member]);
-          router.route(to - from, logits, selectionBiasOrNull, topkIds, topkWeights, from);
+          router.route(to - from, logits, pinned.selectionBiasOrNull(), topkIds, topkWeights, from);
         });
     ws.release(mark);
   }
@@ -159,10 +172,24 @@ public final class PreparedLayer implements ExpertBank {
     route(tokens, hidden, topkIds, topkWeights, ws, Team.SOLO);
   }
 
-  /** Routed expert {@code id}; blocks while it is read and packed for the first time. */
+  /**
+   * Routed expert {@code id}; waits while it is read and packed, and for memory to pack it into.
+   */
   @Override
   public ExpertLease acquire(int id) {
-    return ExpertLease.of(experts.get(id));
+    return experts.acquire(id);
+  }
+
+  /** Says whether anybody uses the layer: an idle one gives up its experts first. */
+  public void setIdle(boolean idle) {
+    experts.setIdle(idle);
+  }
+
+  /** Gives all weights back; waits for experts on loan. The layer cannot be used any more. */
+  @Override
+  public void close() {
+    experts.close();
+    packer.close();
   }
 
   /**
@@ -176,7 +203,9 @@ public final class PreparedLayer implements ExpertBank {
   public void sharedExpert(
       int tokens, MemorySegment hidden, MemorySegment out, Workspace ws, Team team) {
     SharedExpert expert =
-        shared.orElseThrow(() -> new IllegalStateException("this layer has no shared expert"));
+        pinned
+            .shared()
+            .orElseThrow(() -> new IllegalStateException("this layer has no shared expert"));
     int mark = ws.mark();
     Workspace[] parts = ws.split(team.members());
     long vector = DType.F32.bytes(spec.hidden());
@@ -226,10 +255,11 @@ public final class PreparedLayer implements ExpertBank {
     }
     var dispatched = new DispatchedTokens.Standard(routes, spec.hidden(), x);
     routedExperts(team, clock).apply(dispatched, ExpertMap.all(spec.experts()), this, ws, out);
-    if (shared.isPresent()) {
+    boolean shared = pinned.shared().isPresent();
+    if (shared) {
       sharedExpert(tokens, hidden, buffer, ws, team);
     }
-    finish(tokens, shared.isPresent() ? buffer : null, out);
+    finish(tokens, shared ? buffer : null, out);
     ws.release(mark);
   }
 
@@ -246,6 +276,7 @@ public final class PreparedLayer implements ExpertBank {
    * @param out tokens × H f32, in place
    */
   public void finish(int tokens, MemorySegment sharedOrNull, MemorySegment out) {
+    float[] outputBiasOrNull = pinned.outputBiasOrNull();
     if (sharedOrNull == null && outputBiasOrNull == null) {
       return;
     }
@@ -262,13 +293,6 @@ public final class PreparedLayer implements ExpertBank {
         DType.F32.set(out, from + h, sum);
       }
     }
-  }
-
-  private PreparedExpert prepareExpert(int id, LayerWeights weights, Arena arena) {
-    ExpertWeights tensors =
-        LayerShapes.checkExpert(
-            "expert " + id, weights.expert(id), spec.hidden(), spec.intermediate());
-    return kernel.prepare(tensors, spec.activation(), arena);
   }
 
   private StandardExperts routedExperts(Team team, ExpertClock clock) {

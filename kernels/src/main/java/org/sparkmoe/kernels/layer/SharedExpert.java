@@ -2,6 +2,8 @@ package org.sparkmoe.kernels.layer;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
+import org.sparkmoe.kernels.experts.Activation;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.experts.PreparedExpert;
@@ -16,25 +18,15 @@ import org.sparkmoe.kernels.tensor.Workspace;
 record SharedExpert(ExpertKernel kernel, PreparedExpert expert, PackedMatrix gateOrNull) {
 
   static SharedExpert prepare(
-      SharedExpertSpec shared,
-      MoeLayerSpec layer,
-      LayerWeights weights,
+      ExpertWeights weights,
+      Optional<Matrix> gate,
+      Activation activation,
       ExpertKernel kernel,
       Arena arena) {
-    ExpertWeights tensors =
-        weights
-            .sharedExpert()
-            .orElseThrow(
-                () ->
-                    new IllegalArgumentException(
-                        "the specification says a shared expert, the weights have none"));
-    LayerShapes.checkExpert("shared expert", tensors, layer.hidden(), shared.intermediate());
-    PreparedExpert expert = kernel.prepare(tensors, layer.activation(), arena);
-    if (!shared.gated()) {
-      return new SharedExpert(kernel, expert, null);
-    }
-    Matrix gate = Matrix.of(1, layer.hidden(), weights.sharedGate().orElseThrow());
-    return new SharedExpert(kernel, expert, kernel.gemm().pack(gate, arena));
+    return new SharedExpert(
+        kernel,
+        kernel.prepare(weights, activation, arena),
+        gate.map(row -> kernel.gemm().pack(row, arena)).orElse(null));
   }
 
   long workspaceBytes(int tokens) {

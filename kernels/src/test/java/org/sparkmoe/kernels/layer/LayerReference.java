@@ -1,5 +1,6 @@
 package org.sparkmoe.kernels.layer;
 
+import java.lang.foreign.Arena;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.router.Router;
 import org.sparkmoe.kernels.tensor.Matrix;
@@ -30,7 +31,7 @@ final class LayerReference {
     int k = spec.topK();
     int[] ids = new int[k];
     float[] topkWeights = new float[k];
-    double[] logits = times(weights.router(), x);
+    double[] logits = times(weights.router(Arena.ofAuto()), x);
     float[] rounded = new float[logits.length];
     for (int e = 0; e < logits.length; e++) {
       rounded[e] = (float) logits[e];
@@ -42,9 +43,11 @@ final class LayerReference {
       boolean onInput = spec.routing().weightOnInput();
       double weight = topkWeights[slot];
       double[] in = scaled(x, onInput ? weight : 1);
-      add(sum, scaled(silu(weights.expert(ids[slot]), in), onInput ? 1 : weight));
+      add(sum, scaled(silu(weights.expert(ids[slot], Arena.ofAuto()), in), onInput ? 1 : weight));
     }
-    weights.sharedExpert().ifPresent(shared -> add(sum, scaled(silu(shared, x), gate(weights, x))));
+    weights
+        .sharedExpert(Arena.ofAuto())
+        .ifPresent(shared -> add(sum, scaled(silu(shared, x), gate(weights, x))));
     weights
         .outputBias()
         .ifPresent(

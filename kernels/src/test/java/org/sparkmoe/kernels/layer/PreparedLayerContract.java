@@ -2,7 +2,6 @@ package org.sparkmoe.kernels.layer;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
@@ -16,6 +15,8 @@ import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertLease;
 import org.sparkmoe.kernels.experts.PreparedExpert;
 import org.sparkmoe.kernels.router.TopKRule;
+import org.sparkmoe.kernels.store.ExpertStore;
+import org.sparkmoe.kernels.store.StoreStatistics;
 import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
@@ -52,8 +53,9 @@ abstract class PreparedLayerContract {
       float[] x = random.normals(tokens * HIDDEN, 1);
       float[] out = new float[x.length];
       Arrays.fill(out, Float.NaN);
-      try (Arena arena = Arena.ofShared()) {
-        PreparedLayer layer = PreparedLayer.prepare(spec, weights, kernel(), arena);
+      ExpertStore store = ExpertStore.unbounded();
+      try (Arena arena = Arena.ofShared();
+          PreparedLayer layer = PreparedLayer.prepare(spec, weights, kernel(), store)) {
         Workspace ws = layer.kernel().workspace(layer.workspaceBytes(tokens), arena);
         layer.forward(tokens, MemorySegment.ofArray(x), MemorySegment.ofArray(out), ws);
         assertThat(ws.mark()).as("workspace given back").isZero();
@@ -75,9 +77,10 @@ abstract class PreparedLayerContract {
     for (int run = 0; run < 2; run++) {
       int index = run;
       ExpertClock clock = (expert, count, nanos) -> rows[index] += count;
+      ExpertStore store = ExpertStore.unbounded();
       try (Arena arena = Arena.ofShared();
-          Team team = Team.of(1 + 2 * run)) {
-        PreparedLayer layer = PreparedLayer.prepare(spec, weights, kernel(), arena);
+          Team team = Team.of(1 + 2 * run);
+          PreparedLayer layer = PreparedLayer.prepare(spec, weights, kernel(), store)) {
         Workspace ws = layer.kernel().workspace(layer.workspaceBytes(tokens, team), arena);
         MemorySegment out = MemorySegment.ofArray(outs[run]);
         layer.forward(tokens, MemorySegment.ofArray(x), out, ws, team, clock);
@@ -92,8 +95,8 @@ abstract class PreparedLayerContract {
   void preparesEachExpertOnceForAllThreads() {
     MoeLayerSpec spec = specs().getFirst();
     HeapLayer weights = HeapLayer.random(spec, false, DType.BF16, new RandomTensors(43));
-    try (Arena arena = Arena.ofShared()) {
-      PreparedLayer layer = PreparedLayer.prepare(spec, weights, kernel(), arena);
+    ExpertStore store = ExpertStore.unbounded();
+    try (PreparedLayer layer = PreparedLayer.prepare(spec, weights, kernel(), store)) {
       assertThat(weights.reads()).as("nothing is read before it is needed").isZero();
       List<PreparedExpert> prepared =
           IntStream.range(0, 400).parallel().mapToObj(i -> expert(layer, i % EXPERTS)).toList();
@@ -101,6 +104,38 @@ abstract class PreparedLayerContract {
       assertThat(prepared).doesNotContainNull();
       assertThat(expert(layer, 3)).isSameAs(expert(layer, 3));
     }
+  }
+
+  /**
+   * Room for one expert, two, half and all of them: the same bits, with fewer and fewer packings.
+   */
+  @ParameterizedTest
+  @MethodSource("specs")
+  void computesTheSameBitsWithAnyBudget(MoeLayerSpec spec) {
+    RandomTensors random = new RandomTensors(47);
+    HeapLayer weights = HeapLayer.random(spec, true, DType.BF16, random);
+    LayerMemory memory = LayerMemory.of(spec, DType.BF16, kernel());
+    float[] x = random.normals(13 * HIDDEN, 1);
+    float[] whole = new float[0];
+    long packed = 0;
+    for (int room : new int[] {EXPERTS, EXPERTS / 2, 2, 1}) {
+      ExpertStore store = ExpertStore.ofBytes(memory.least(room));
+      float[] out = new float[x.length];
+      try (Arena arena = Arena.ofShared();
+          PreparedLayer layer = PreparedLayer.prepare(spec, weights, kernel(), store)) {
+        Workspace ws = layer.kernel().workspace(layer.workspaceBytes(13), arena);
+        layer.forward(13, MemorySegment.ofArray(x), MemorySegment.ofArray(out), ws);
+        layer.forward(13, MemorySegment.ofArray(x), MemorySegment.ofArray(out), ws);
+      }
+      StoreStatistics statistics = store.statistics();
+      assertThat(statistics.packed()).as("room for %d", room).isGreaterThanOrEqualTo(packed);
+      assertThat(statistics.peakBytes()).isLessThanOrEqualTo(memory.least(room));
+      assertThat(statistics.bytes()).as("after closing").isZero();
+      packed = statistics.packed();
+      whole = room == EXPERTS ? out : whole;
+      Rows.assertSameBits(out, whole, "room for " + room + ", " + spec + ", " + random);
+    }
+    assertThat(packed).as("packings with room for one").isGreaterThan(EXPERTS);
   }
 
   private static PreparedExpert expert(PreparedLayer layer, int id) {

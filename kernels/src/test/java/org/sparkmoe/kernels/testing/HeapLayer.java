@@ -1,5 +1,6 @@
 package org.sparkmoe.kernels.testing;
 
+import java.lang.foreign.SegmentAllocator;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -61,7 +62,7 @@ public final class HeapLayer implements LayerWeights {
   }
 
   @Override
-  public Matrix router() {
+  public Matrix router(SegmentAllocator memory) {
     return router;
   }
 
@@ -76,13 +77,13 @@ public final class HeapLayer implements LayerWeights {
   }
 
   @Override
-  public ExpertWeights expert(int id) {
+  public ExpertWeights expert(int id, SegmentAllocator memory) {
     reads.incrementAndGet();
     return experts.get(id);
   }
 
   @Override
-  public Optional<ExpertWeights> sharedExpert() {
+  public Optional<ExpertWeights> sharedExpert(SegmentAllocator memory) {
     return Optional.ofNullable(sharedOrNull);
   }
 

@@ -1,6 +1,5 @@
 package org.sparkmoe.udfs.executor;
 
-import java.lang.foreign.Arena;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.Map;
@@ -9,6 +8,7 @@ import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.natives.NativeCache;
+import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.udfs.plan.LayerPlan;
 
 /**
@@ -18,6 +18,9 @@ import org.sparkmoe.udfs.plan.LayerPlan;
  */
 final class ExecutorLayers {
   private static final Map<Key, Entry> LAYERS = new HashMap<>();
+
+  /** Shared by the layers, each of which is closed before it is forgotten. */
+  private static final ExpertStore STORE = ExpertStore.unbounded();
 
   private ExecutorLayers() {}
 
@@ -29,7 +32,6 @@ final class ExecutorLayers {
    */
   private static final class Entry {
     private int users;
-    private Arena arena;
     private LayerTensors tensors;
     private PreparedLayer prepared;
 
@@ -37,26 +39,23 @@ final class ExecutorLayers {
       if (prepared == null) {
         NativeCache.nameFolder(plan.hadoop().value().get(NativeCache.FOLDER_PROPERTY));
         LayerTensors opened = plan.layer().open(plan.hadoop().value());
-        Arena memory = Arena.ofShared();
         try {
           prepared =
-              PreparedLayer.prepare(plan.spec(), opened, ExpertKernel.of(plan.backend()), memory);
+              PreparedLayer.prepare(plan.spec(), opened, ExpertKernel.of(plan.backend()), STORE);
         } finally {
           if (prepared == null) {
-            memory.close();
             opened.close();
           }
         }
         tensors = opened;
-        arena = memory;
       }
       return prepared;
     }
 
     private synchronized void unload() {
       if (prepared != null) {
+        prepared.close();
         prepared = null;
-        arena.close();
         tensors.close();
       }
     }

@@ -1,6 +1,5 @@
 package org.sparkmoe.udfs.testing;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import org.apache.hadoop.conf.Configuration;
@@ -11,6 +10,7 @@ import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertLease;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -19,7 +19,6 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * combine have to reproduce bit for bit. For layers without an output bias.
  */
 public final class PlainLayer implements AutoCloseable {
-  private final Arena arena = Arena.ofShared();
   private final LayerTensors tensors;
   private final PreparedLayer layer;
   private final MoeLayerSpec spec;
@@ -36,7 +35,9 @@ public final class PlainLayer implements AutoCloseable {
 
   public PlainLayer(MoeLayer layer, Backend backend) {
     this.tensors = layer.open(new Configuration(false));
-    this.layer = PreparedLayer.prepare(layer.spec(), tensors, ExpertKernel.of(backend), arena);
+    this.layer =
+        PreparedLayer.prepare(
+            layer.spec(), tensors, ExpertKernel.of(backend), ExpertStore.unbounded());
     this.spec = layer.spec();
     this.workspace = this.layer.kernel().workspace(this.layer.workspaceBytes(1), arena);
   }
@@ -132,7 +133,7 @@ public final class PlainLayer implements AutoCloseable {
 
   @Override
   public void close() {
-    arena.close();
+    layer.close();
     tensors.close();
   }
 }

@@ -1,0 +1,37 @@
+package org.sparkmoe.kernels.layer;
+
+import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.experts.ExpertWeights;
+import org.sparkmoe.kernels.experts.PreparedExpert;
+import org.sparkmoe.kernels.store.ExpertPacker;
+
+/** Reads routed experts into staging memory and packs them from there. */
+final class LayerPacker implements ExpertPacker, AutoCloseable {
+  private final MoeLayerSpec spec;
+  private final LayerWeights weights;
+  private final ExpertKernel kernel;
+  private final StagingPool staging;
+
+  LayerPacker(MoeLayerSpec spec, LayerWeights weights, ExpertKernel kernel) {
+    this.spec = spec;
+    this.weights = weights;
+    this.kernel = kernel;
+    this.staging = new StagingPool(LayerMemory.stagingBuffers(spec));
+  }
+
+  /** Room is reserved after reading: until then, what has to go for it can still be used. */
+  @Override
+  public PreparedExpert pack(int id, Room room) {
+    try (StagingPool.Buffer memory = staging.take()) {
+      ExpertWeights tensors = weights.expert(id, memory);
+      LayerShapes.checkExpert("expert " + id, tensors, spec.hidden(), spec.intermediate());
+      return kernel.prepare(
+          tensors, spec.activation(), room.reserve(LayerMemory.preparedBytes(tensors, kernel)));
+    }
+  }
+
+  @Override
+  public void close() {
+    staging.close();
+  }
+}
