@@ -74,6 +74,13 @@ public final class OneDnnExpertKernel implements ExpertKernel {
         gate, up, Projection.of(down, weights.b2OrNull(), w2.rows(), List.of(), arena), activation);
   }
 
+  @Override
+  public long preparedBytes(DType dtype, int hidden, int intermediate, boolean gated) {
+    WeightTiles inner = WeightTiles.of(intermediate, hidden, dtype, DType.F32);
+    WeightTiles outer = WeightTiles.of(hidden, intermediate, dtype, DType.F32, inner);
+    return (gated ? 2 : 1) * inner.bytes() + outer.bytes();
+  }
+
   private static WeightTiles tiles(Matrix w) {
     return WeightTiles.of(w.rows(), w.cols(), w.dtype(), DType.F32);
   }

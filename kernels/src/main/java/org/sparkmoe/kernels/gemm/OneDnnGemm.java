@@ -30,6 +30,11 @@ public final class OneDnnGemm implements Gemm {
         weight, WeightTiles.of(weight.rows(), weight.cols(), weight.dtype(), DType.F32), arena);
   }
 
+  @Override
+  public long packedBytes(DType dtype, int rows, int cols) {
+    return rows == 0 || cols == 0 ? 0 : WeightTiles.of(rows, cols, dtype, DType.F32).bytes();
+  }
+
   /** As {@link #pack(Matrix, Arena)}, cut into {@code tiles}. */
   public static PackedMatrix pack(Matrix weight, WeightTiles tiles, Arena arena) {
     return packed(tiles.pack(weight, arena), weight, tiles);

@@ -123,7 +123,7 @@ abstract class GemmContract {
     try (Arena arena = Arena.ofConfined()) {
       PackedMatrix packed = gemm().pack(w, arena);
       w.data().fill((byte) 0x55);
-      Workspace ws = Workspace.ofBytes(gemm().workspaceBytes(3, 70));
+      Workspace ws = workspace(gemm(), gemm().workspaceBytes(3, 70), arena);
       gemm().multiply(3, MemorySegment.ofArray(x), packed, null, MemorySegment.ofArray(y), ws);
     }
     Rows.assertSameBits(y, expected, random);
