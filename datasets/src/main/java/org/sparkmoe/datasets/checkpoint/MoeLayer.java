@@ -2,10 +2,12 @@ package org.sparkmoe.datasets.checkpoint;
 
 import java.io.Serializable;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import org.apache.hadoop.conf.Configuration;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
+import org.sparkmoe.kernels.tensor.DType;
 
 /**
  * One mixture-of-experts layer of a checkpoint: what it computes and where its tensors are. An
@@ -82,6 +84,16 @@ public final class MoeLayer implements Serializable {
   /** Bytes of the layer's tensors as stored. */
   public long storedBytes() {
     return Arrays.stream(tensors).mapToLong(TensorRef::bytes).sum();
+  }
+
+  /** The widest type of the projections of routed and shared experts. */
+  public DType expertType() {
+    List<String> names = plan.projections();
+    return Arrays.stream(tensors)
+        .filter(tensor -> names.contains(tensor.name()))
+        .map(tensor -> tensor.dtype().kernelType().orElseThrow())
+        .max(Comparator.comparingInt(DType::bytes))
+        .orElseThrow();
   }
 
   /**

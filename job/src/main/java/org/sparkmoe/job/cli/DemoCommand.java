@@ -64,6 +64,7 @@ final class DemoCommand implements Callable<Integer> {
             Optional.of(DispatchMode.EP),
             OptionalInt.of(4),
             JobRequest.Placement.LINEAR,
+            OptionalLong.empty(),
             true,
             OptionalLong.of(0));
     try (Session session = Session.start("Spark MoE demo")) {

@@ -5,6 +5,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import org.apache.spark.network.util.JavaUtils;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.datasets.tokens.HiddenEncoding;
 import org.sparkmoe.datasets.tokens.InputFormat;
@@ -133,6 +134,17 @@ final class RunOptions {
   private String placement;
 
   @Option(
+      names = "--weight-memory",
+      order = 135,
+      paramLabel = "SIZE",
+      description = {
+        "Packed weights that an executor may hold, for example 512m or 2g. What does not fit is"
+            + " packed again when it is needed; the result is the same.",
+        "Default: all the weights, and a refusal where they do not fit.",
+      })
+  private String weightMemory;
+
+  @Option(
       names = "--activation-quant",
       order = 140,
       paramLabel = "Q",
@@ -190,6 +202,7 @@ final class RunOptions {
         dispatch(),
         lanes == null ? OptionalInt.empty() : OptionalInt.of(lanes),
         placement(),
+        weightMemory(),
         overwrite,
         maxErrors == null ? OptionalLong.empty() : OptionalLong.of(maxErrors));
   }
@@ -211,6 +224,26 @@ final class RunOptions {
           throw new InputException(
               "--dispatch %s is unknown; choose auto, ep or replicated".formatted(dispatch));
     };
+  }
+
+  private OptionalLong weightMemory() {
+    if (weightMemory == null) {
+      return OptionalLong.empty();
+    }
+    try {
+      long bytes = JavaUtils.byteStringAsBytes(weightMemory);
+      if (bytes > 0) {
+        return OptionalLong.of(bytes);
+      }
+    } catch (IllegalArgumentException e) {
+      throw new InputException(
+          "--weight-memory %s is no size; give a whole number and a unit, for example 512m or 2g"
+              .formatted(weightMemory),
+          e);
+    }
+    throw new InputException(
+        "--weight-memory %s must be more than 0; moe explain prints what the layer takes"
+            .formatted(weightMemory));
   }
 
   private JobRequest.Placement placement() {

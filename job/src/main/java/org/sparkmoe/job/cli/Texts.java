@@ -3,13 +3,13 @@ package org.sparkmoe.job.cli;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.OptionalLong;
 import java.util.function.Function;
 import org.sparkmoe.datasets.checkpoint.MoeLayer;
 import org.sparkmoe.datasets.tokens.TokenTable;
 import org.sparkmoe.job.plan.Amounts;
 import org.sparkmoe.job.plan.Cost;
 import org.sparkmoe.job.plan.DispatchMode;
+import org.sparkmoe.job.plan.ExecutorMemory;
 import org.sparkmoe.job.plan.JobPlan;
 import org.sparkmoe.job.plan.Planner;
 import org.sparkmoe.job.plan.Workload;
@@ -33,6 +33,7 @@ final class Texts {
     for (Refusal refusal : planner.backend().refusals()) {
       lines.add("         not " + refusal);
     }
+    lines.addAll(budget(planner.memory()));
     return lines;
   }
 
@@ -54,7 +55,7 @@ final class Texts {
                 plan.cluster().executors(),
                 plan.cluster().executors() == 1 ? "" : "s",
                 plan.cluster().slots()));
-    lines.add(memory(plan));
+    lines.add(weights(plan));
     lines.add("");
     lines.add("estimate              " + row(plan, cost -> name(cost)));
     lines.add("  load weights        " + row(plan, cost -> Amounts.seconds(cost.loadSeconds())));
@@ -65,6 +66,7 @@ final class Texts {
     lines.add("  compute experts     " + row(plan, cost -> Amounts.seconds(cost.computeSeconds())));
     lines.add("  sum                 " + row(plan, cost -> Amounts.seconds(cost.seconds())));
     lines.add("  weights/executor    " + row(plan, cost -> Amounts.bytes(cost.weightBytes())));
+    lines.add("  packed again        " + row(plan, cost -> times(cost.repacks())));
     lines.add("  (sum = load + shuffles + the larger of stream and compute)");
     lines.add("");
     lines.add(chosen(plan));
@@ -121,17 +123,43 @@ final class Texts {
         : line + "  " + Amounts.bytes(stage.shuffleBytes()) + " shuffled";
   }
 
-  private static String memory(JobPlan plan) {
-    OptionalLong budget = plan.cluster().nativeBudget();
+  /** What an executor may hold beside its heap. */
+  private static List<String> budget(ExecutorMemory memory) {
+    String store =
+        memory.asked().isPresent()
+            ? "store of %s (--weight-memory)".formatted(Amounts.bytes(memory.store()))
+            : "store as large as needed";
     String limit =
-        budget.isPresent()
-            ? "budget %s per executor beside its heap".formatted(Amounts.bytes(budget.getAsLong()))
+        memory.limit().isPresent()
+            ? "budget %s".formatted(Amounts.bytes(memory.limit().getAsLong()))
             : "no limit that this cluster tells";
-    return "memory   weights %s per executor (%s), %s"
+    return List.of(
+        "memory   layer %s packed, %s".formatted(Amounts.bytes(memory.layer().whole()), store),
+        "         buffers %s for %d task slot%s; %s, per executor beside its heap"
+            .formatted(
+                Amounts.bytes(memory.buffers()),
+                memory.tasks(),
+                memory.tasks() == 1 ? "" : "s",
+                limit));
+  }
+
+  /** What the chosen dispatch makes of it. */
+  private static String weights(JobPlan plan) {
+    Cost chosen = plan.dispatch().chosen();
+    String weights = Amounts.bytes(chosen.weightBytes()) + " per executor";
+    if (chosen.repacks() == 0) {
+      return "weights  %s (%s)".formatted(weights, name(chosen));
+    }
+    return "weights  %s (%s), store %s: experts are packed again about %s times"
         .formatted(
-            Amounts.bytes(plan.dispatch().chosen().weightBytes()),
-            name(plan.dispatch().chosen()),
-            limit);
+            weights,
+            name(chosen),
+            Amounts.bytes(plan.memory().store()),
+            Amounts.count(Math.max(1, Math.round(chosen.repacks()))));
+  }
+
+  private static String times(double repacks) {
+    return Amounts.rate(repacks) + " times";
   }
 
   private static String name(Cost cost) {

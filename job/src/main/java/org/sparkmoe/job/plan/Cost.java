@@ -6,7 +6,9 @@ package org.sparkmoe.job.plan;
  * @param mode the way
  * @param lanes lanes of expert parallelism; 0 where replicated
  * @param weightBytes weights that one executor holds
- * @param loadSeconds reading the weights
+ * @param repacks how often an executor packs its weights again, because the store does not hold
+ *     them
+ * @param loadSeconds reading and packing the weights
  * @param dispatchBytes bytes of the first shuffle, uncompressed
  * @param combineBytes bytes of the second shuffle, uncompressed
  * @param shuffleSeconds both shuffles
@@ -17,6 +19,7 @@ public record Cost(
     DispatchMode mode,
     int lanes,
     long weightBytes,
+    double repacks,
     double loadSeconds,
     long dispatchBytes,
     long combineBytes,

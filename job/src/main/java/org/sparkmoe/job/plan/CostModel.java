@@ -5,9 +5,9 @@ package org.sparkmoe.job.plan;
  * even where the rates are off.
  *
  * <p>Replicated: every executor loads all weights, and every partition streams them through memory
- * at least once. EP: each executor loads its share; a token is sent to {@code L·(1 − (1 − 1/L)^k)}
- * of L lanes (the expected number of distinct lanes of k uniform choices) and k + shared vectors of
- * f32 return.
+ * at least once; where the store does not hold them all, every batch packs them again. EP: each
+ * executor loads its share; a token is sent to {@code L·(1 − (1 − 1/L)^k)} of L lanes (the expected
+ * number of distinct lanes of k uniform choices) and k + shared vectors of f32 return.
  */
 public final class CostModel {
   /** Bytes per second: one executor reads a checkpoint. */
@@ -30,13 +30,16 @@ public final class CostModel {
 
   private CostModel() {}
 
-  static Cost replicated(Workload work, ClusterFacts cluster) {
+  static Cost replicated(Workload work, ClusterFacts cluster, ExecutorMemory memory) {
     double batches = Math.max(work.partitions(), batches(work));
+    double repacks =
+        memory.holds(work.experts()) ? 0 : Math.max(0, batches / cluster.executors() - 1);
     return new Cost(
         DispatchMode.REPLICATED,
         0,
         work.expertBytes(),
-        work.expertBytes() / LOAD,
+        repacks,
+        (1 + repacks) * work.expertBytes() / LOAD,
         0,
         0,
         0,
@@ -44,9 +47,10 @@ public final class CostModel {
         compute(work, Math.min(cluster.slots(), work.partitions())));
   }
 
-  static Cost ep(Workload work, ClusterFacts cluster, int lanes) {
+  static Cost ep(Workload work, ClusterFacts cluster, ExecutorMemory memory, int lanes) {
     int holders = Math.min(cluster.executors(), lanes);
     long share = work.expertBytes() / holders;
+    double repacks = memory.holds(laneExperts(work, memory, lanes)) ? 0 : laneRepacks(work, lanes);
     long dispatch =
         Math.round(
             work.tokens()
@@ -58,12 +62,23 @@ public final class CostModel {
         DispatchMode.EP,
         lanes,
         share,
-        share / LOAD,
+        repacks,
+        (1 + repacks) * share / LOAD,
         dispatch,
         combine,
         (dispatch + combine) / (SHUFFLE * cluster.executors()),
         batches(work) * work.expertBytes() / (STREAM * cluster.executors()),
         compute(work, Math.min(cluster.slots(), lanes)));
+  }
+
+  /** Experts of the lanes that an executor computes at the same time: a lane is done once. */
+  private static int laneExperts(Workload work, ExecutorMemory memory, int lanes) {
+    return Math.min(memory.tasks(), lanes) * Math.ceilDiv(work.experts(), lanes);
+  }
+
+  private static double laneRepacks(Workload work, int lanes) {
+    double tokens = work.tokens() * distinctLanes(lanes, work.topK()) / lanes;
+    return Math.max(0, tokens / work.batchTokens() - 1);
   }
 
   /** Expected number of distinct lanes among k uniform choices. */

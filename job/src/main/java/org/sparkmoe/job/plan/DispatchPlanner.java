@@ -14,7 +14,8 @@ public final class DispatchPlanner {
   private static final int LANES_PER_SLOT = 2;
 
   private static final String REMEDY =
-      "raise spark.executor.memoryOverhead, add executors, or take a machine with more memory";
+      "raise spark.executor.memoryOverhead, add executors, take a machine with more memory, or let"
+          + " experts be packed again with --weight-memory";
 
   private DispatchPlanner() {}
 
@@ -26,18 +27,22 @@ public final class DispatchPlanner {
    * @throws InputException for more lanes than experts, or weights that fit in no way
    */
   public static DispatchPlan plan(
-      Workload work, ClusterFacts cluster, Optional<DispatchMode> requested, OptionalInt lanes) {
+      Workload work,
+      ClusterFacts cluster,
+      ExecutorMemory memory,
+      Optional<DispatchMode> requested,
+      OptionalInt lanes) {
     int chosenLanes =
         lanes.orElse(Math.clamp((long) LANES_PER_SLOT * cluster.slots(), 1, work.experts()));
     requireLanes(chosenLanes, work.experts());
-    Cost replicated = CostModel.replicated(work, cluster);
-    Cost ep = CostModel.ep(work, cluster, chosenLanes);
+    Cost replicated = CostModel.replicated(work, cluster, memory);
+    Cost ep = CostModel.ep(work, cluster, memory, chosenLanes);
     List<Cost> candidates = List.of(replicated, ep);
     if (requested.isPresent()) {
       return wanted(
-          requested.get() == DispatchMode.EP ? ep : replicated, cluster, lanes, candidates);
+          requested.get() == DispatchMode.EP ? ep : replicated, memory, lanes, candidates);
     }
-    return cheaper(replicated, ep, cluster, candidates);
+    return cheaper(replicated, ep, memory, candidates);
   }
 
   /**
@@ -54,15 +59,9 @@ public final class DispatchPlanner {
   }
 
   private static DispatchPlan wanted(
-      Cost wanted, ClusterFacts cluster, OptionalInt lanes, List<Cost> candidates) {
-    if (!fits(wanted, cluster)) {
-      throw new InputException(
-          "with --dispatch %s the weights take %s per executor, the budget is %s; %s"
-              .formatted(
-                  wanted.mode().option(),
-                  Amounts.bytes(wanted.weightBytes()),
-                  Amounts.bytes(cluster.nativeBudget().orElse(0)),
-                  REMEDY));
+      Cost wanted, ExecutorMemory memory, OptionalInt lanes, List<Cost> candidates) {
+    if (!memory.fits(wanted.weightBytes())) {
+      throw tooLarge("with --dispatch " + wanted.mode().option(), wanted.weightBytes(), memory);
     }
     String unused =
         wanted.mode() == DispatchMode.REPLICATED && lanes.isPresent()
@@ -73,16 +72,12 @@ public final class DispatchPlanner {
   }
 
   private static DispatchPlan cheaper(
-      Cost replicated, Cost ep, ClusterFacts cluster, List<Cost> candidates) {
-    boolean replicatedFits = fits(replicated, cluster);
-    boolean epFits = fits(ep, cluster);
+      Cost replicated, Cost ep, ExecutorMemory memory, List<Cost> candidates) {
+    boolean replicatedFits = memory.fits(replicated.weightBytes());
+    boolean epFits = memory.fits(ep.weightBytes());
     if (!replicatedFits && !epFits) {
-      throw new InputException(
-          "the weights take %s per executor in the smaller form, the budget is %s; %s"
-              .formatted(
-                  Amounts.bytes(Math.min(ep.weightBytes(), replicated.weightBytes())),
-                  Amounts.bytes(cluster.nativeBudget().orElse(0)),
-                  REMEDY));
+      throw tooLarge(
+          "in the smaller form", Math.min(ep.weightBytes(), replicated.weightBytes()), memory);
     }
     if (!replicatedFits) {
       return new DispatchPlan(
@@ -96,8 +91,15 @@ public final class DispatchPlanner {
         replicated, candidates, "the estimate is lower: no token has to travel");
   }
 
-  private static boolean fits(Cost cost, ClusterFacts cluster) {
-    return cluster.nativeBudget().isEmpty()
-        || cost.weightBytes() <= cluster.nativeBudget().getAsLong();
+  private static InputException tooLarge(String form, long weights, ExecutorMemory memory) {
+    return new InputException(
+        "%s the weights take %s per executor and buffers %s, together %s, the budget is %s; %s"
+            .formatted(
+                form,
+                Amounts.bytes(memory.needed(weights) - memory.buffers()),
+                Amounts.bytes(memory.buffers()),
+                Amounts.bytes(memory.needed(weights)),
+                Amounts.bytes(memory.limit().orElse(0)),
+                REMEDY));
   }
 }

@@ -10,6 +10,7 @@ import org.sparkmoe.kernels.backend.BackendSelector.Selection;
  * @param layer the layer
  * @param backend the choice and the refusals
  * @param cluster where it runs
+ * @param memory of one executor
  * @param work how much there is
  * @param dispatch how tokens and experts meet
  */
@@ -18,5 +19,6 @@ public record JobPlan(
     MoeLayer layer,
     Selection backend,
     ClusterFacts cluster,
+    ExecutorMemory memory,
     Workload work,
     DispatchPlan dispatch) {}

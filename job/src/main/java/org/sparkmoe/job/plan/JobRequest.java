@@ -18,6 +18,7 @@ import org.sparkmoe.kernels.backend.BackendSelector;
  * @param dispatch requested mode, empty for auto
  * @param lanes requested lanes, empty for auto
  * @param placement experts to lanes
+ * @param weightMemory bytes of packed weights that an executor may hold, empty for all it needs
  * @param overwrite replace an existing run
  * @param maxErrors rows that may fail before the exit code is 3
  */
@@ -30,6 +31,7 @@ public record JobRequest(
     Optional<DispatchMode> dispatch,
     OptionalInt lanes,
     Placement placement,
+    OptionalLong weightMemory,
     boolean overwrite,
     OptionalLong maxErrors) {
 

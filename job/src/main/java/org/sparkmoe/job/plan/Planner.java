@@ -9,6 +9,8 @@ import org.sparkmoe.datasets.checkpoint.Checkpoint;
 import org.sparkmoe.datasets.checkpoint.MoeLayer;
 import org.sparkmoe.kernels.backend.BackendSelector;
 import org.sparkmoe.kernels.backend.BackendSelector.Selection;
+import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.layer.LayerMemory;
 import org.sparkmoe.kernels.natives.NativeCache;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
 import org.sparkmoe.kernels.quant.ActivationCodec;
@@ -46,7 +48,7 @@ public final class Planner {
    * Opens the checkpoint and chooses the backend.
    *
    * @throws org.sparkmoe.datasets.InputException for a checkpoint or layer that cannot be used, or
-   *     more lanes than experts
+   *     more lanes than experts, or a store of weights that is too small
    * @throws org.sparkmoe.kernels.backend.BackendUnavailableException for a backend that cannot run
    */
   public static Planner of(JobRequest request, SparkContext context) {
@@ -55,7 +57,10 @@ public final class Planner {
     Selection backend = BackendSelector.select(request.backend());
     MoeLayer layer = Checkpoint.open(request.model(), hadoop).layer(request.layer());
     request.lanes().ifPresent(n -> DispatchPlanner.requireLanes(n, layer.spec().experts()));
-    return new Planner(request, layer, backend, context, new SerializableConfiguration(hadoop));
+    Planner planner =
+        new Planner(request, layer, backend, context, new SerializableConfiguration(hadoop));
+    planner.memory();
+    return planner;
   }
 
   /** Spark's own, with the {@code spark.moe.*} settings, which Spark does not pass on to Hadoop. */
@@ -85,11 +90,29 @@ public final class Planner {
   }
 
   /**
+   * Memory of an executor of the cluster as it is now.
+   *
+   * @throws org.sparkmoe.datasets.InputException for a store asked for that is too small
+   */
+  public ExecutorMemory memory() {
+    return memory(ClusterFacts.of(context));
+  }
+
+  private ExecutorMemory memory(ClusterFacts cluster) {
+    return ExecutorMemory.of(
+        LayerMemory.of(layer.spec(), layer.expertType(), ExpertKernel.of(backend.backend())),
+        cluster,
+        LayerPlan.taskBytes(batchBytes(cluster)),
+        request.weightMemory());
+  }
+
+  /**
    * The plan for so many tokens. Asks the cluster what it is now: executors register while the
    * first tasks wait, so this comes after a pass over the input.
    */
   public JobPlan plan(long tokens, int partitions) {
     ClusterFacts cluster = ClusterFacts.of(context);
+    ExecutorMemory memory = memory(cluster);
     ActivationScheme scheme = codec.scheme();
     int hidden = layer.spec().hidden();
     Workload work =
@@ -105,12 +128,14 @@ public final class Planner {
         layer,
         backend,
         cluster,
+        memory,
         work,
-        DispatchPlanner.plan(work, cluster, request.dispatch(), request.lanes()));
+        DispatchPlanner.plan(work, cluster, memory, request.dispatch(), request.lanes()));
   }
 
   /** What tasks get. */
   public LayerPlan layerPlan(TokenFormat tokens, DType outputDtype, OptionalInt lanes) {
+    ClusterFacts cluster = ClusterFacts.of(context);
     int experts = layer.spec().experts();
     int count = lanes.orElse(1);
     ExpertPlacement placement =
@@ -126,7 +151,8 @@ public final class Planner {
         placement,
         tokens,
         outputDtype,
-        batchBytes(ClusterFacts.of(context)),
+        batchBytes(cluster),
+        memory(cluster).store(),
         hadoop);
   }
 

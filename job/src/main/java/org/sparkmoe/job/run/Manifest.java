@@ -11,6 +11,7 @@ import org.apache.spark.sql.SparkSession;
 import org.sparkmoe.datasets.tokens.HiddenEncoding;
 import org.sparkmoe.job.plan.Cost;
 import org.sparkmoe.job.plan.DispatchMode;
+import org.sparkmoe.job.plan.ExecutorMemory;
 import org.sparkmoe.job.plan.JobPlan;
 import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.kernels.backend.Refusal;
@@ -32,6 +33,7 @@ final class Manifest {
             "chosen", plan.backend().backend().option(),
             "refusals", plan.backend().refusals().stream().map(Refusal::toString).toList()));
     manifest.put("dispatch", dispatch(plan));
+    manifest.put("memory", memory(plan.memory()));
     manifest.put("counts", counts(summary));
     manifest.put("stages", summary.stages().stream().map(Manifest::stage).toList());
     manifest.put("seconds", summary.seconds());
@@ -79,6 +81,7 @@ final class Manifest {
     options.put("dispatch", request.dispatch().map(DispatchMode::option).orElse("auto"));
     request.lanes().ifPresent(lanes -> options.put("lanes", lanes));
     options.put("placement", request.placement().option());
+    request.weightMemory().ifPresent(bytes -> options.put("weight-memory", bytes));
     request.maxErrors().ifPresent(limit -> options.put("max-errors", limit));
     return options;
   }
@@ -101,7 +104,17 @@ final class Manifest {
     estimate.put("dispatch_bytes", cost.dispatchBytes());
     estimate.put("combine_bytes", cost.combineBytes());
     estimate.put("weight_bytes_per_executor", cost.weightBytes());
+    estimate.put("repacks", cost.repacks());
     return estimate;
+  }
+
+  private static Map<String, Object> memory(ExecutorMemory executor) {
+    Map<String, Object> memory = new LinkedHashMap<>();
+    memory.put("layer_bytes", executor.layer().whole());
+    executor.asked().ifPresent(bytes -> memory.put("store_bytes", bytes));
+    memory.put("buffer_bytes", executor.buffers());
+    executor.limit().ifPresent(bytes -> memory.put("limit_bytes", bytes));
+    return memory;
   }
 
   private static Map<String, Object> counts(RunSummary summary) {

@@ -274,6 +274,11 @@ final class BadInputTest {
         given("unknown placement", "--placement", "random", "random", "choose linear"),
         given("unknown quantization", "--activation-quant", "fp8", "fp8", "choose auto"),
         given("no lanes", "--lanes", "0", "--lanes 0", "1 to 16"),
+        given("a size that is none", "--weight-memory", "2x", "--weight-memory 2x", "512m or 2g"),
+        given("a broken size", "--weight-memory", "1.5g", "--weight-memory 1.5g", "512m or 2g"),
+        given("no weight memory", "--weight-memory", "0", "--weight-memory 0", "more than 0"),
+        given("less than none", "--weight-memory", "-1", "--weight-memory -1", "512m or 2g"),
+        given("too little for one expert", "--weight-memory", "10k", "10.0 KiB", "minimum of"),
         given("more lanes than experts", "--lanes", "17", "--lanes 17", "1 to 16"),
         given("less than no errors", "--max-errors", "-1", "--max-errors -1", "at least 0"),
         new Case(

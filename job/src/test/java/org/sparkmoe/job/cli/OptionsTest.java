@@ -104,6 +104,21 @@ final class OptionsTest {
   }
 
   @Test
+  void aSizeCanComeFromAnywhere() {
+    String file = file("weight-memory: 3m\n").toString();
+    Map<String, String> settings = Map.of("spark.moe.weight-memory", "2m");
+
+    assertThat(Cli.execute(Map.of(), explain("--config", file)).isDone().out())
+        .contains("store of 3.00 MiB (--weight-memory)");
+    assertThat(Cli.execute(settings, explain("--config", file)).isDone().out())
+        .contains("store of 2.00 MiB (--weight-memory)");
+    assertThat(Cli.execute(settings, explain("--weight-memory", "1m")).isDone().out())
+        .contains("store of 1.00 MiB (--weight-memory)");
+    assertThat(Cli.execute(Map.of(), explain()).isDone().out())
+        .contains("store as large as needed");
+  }
+
+  @Test
   void everythingCanComeFromTheFile() {
     Path fixture = Fixtures.folder("olmoe");
     String file =

@@ -3,6 +3,7 @@ package org.sparkmoe.job.plan;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import java.util.OptionalLong;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -13,9 +14,34 @@ final class CostModelTest {
   private static final Offset<Double> EXACT = within(1e-12);
   private static final long GB = 1_000_000_000;
 
+  private static Cost replicated(Workload work, ClusterFacts cluster) {
+    return CostModel.replicated(work, cluster, Plans.memory(work, cluster));
+  }
+
+  private static Cost ep(Workload work, ClusterFacts cluster, int lanes) {
+    return CostModel.ep(work, cluster, Plans.memory(work, cluster), lanes);
+  }
+
+  @Test
+  void aStoreTooSmallPacksEveryBatchAgain() {
+    Workload work = Plans.work(GB);
+    ClusterFacts cluster = Plans.cluster(2, 4);
+    ExecutorMemory half = Plans.memory(work, cluster, OptionalLong.of(GB / 2));
+
+    Cost replicated = CostModel.replicated(work, cluster, half);
+    // 10 batches on 2 executors: loaded once, packed again 4 times
+    assertThat(replicated.repacks()).isCloseTo(4, EXACT);
+    assertThat(replicated.loadSeconds()).isCloseTo(5, EXACT);
+    // 4 lanes of 2 experts, 2 at a time: they fit, and a lane is computed once
+    assertThat(CostModel.ep(work, cluster, half, 4).repacks()).isZero();
+    // 2 lanes of 4 experts: 2 × 4 do not; a lane gets 1000 · 1.5 / 2 tokens, 100 at a time
+    assertThat(CostModel.ep(work, cluster, half, 2).repacks()).isCloseTo(6.5, EXACT);
+    assertThat(CostModel.ep(work, cluster, half, 2).loadSeconds()).isCloseTo(7.5 / 2, EXACT);
+  }
+
   @Test
   void replicatedLoadsAllAndStreamsItPerBatch() {
-    Cost cost = CostModel.replicated(Plans.work(GB), Plans.cluster(2, 8));
+    Cost cost = replicated(Plans.work(GB), Plans.cluster(2, 8));
 
     assertThat(cost.mode()).isEqualTo(DispatchMode.REPLICATED);
     assertThat(cost.lanes()).isZero();
@@ -33,7 +59,7 @@ final class CostModelTest {
 
   @Test
   void expertParallelLoadsAShareAndShuffles() {
-    Cost cost = CostModel.ep(Plans.work(GB), Plans.cluster(2, 8), 4);
+    Cost cost = ep(Plans.work(GB), Plans.cluster(2, 8), 4);
 
     assertThat(cost.mode()).isEqualTo(DispatchMode.EP);
     assertThat(cost.lanes()).isEqualTo(4);
@@ -50,31 +76,29 @@ final class CostModelTest {
 
   @Test
   void aSharedExpertReturnsOneVectorMore() {
-    Cost cost = CostModel.ep(Plans.withShared(Plans.work(GB)), Plans.cluster(2, 8), 4);
+    Cost cost = ep(Plans.withShared(Plans.work(GB)), Plans.cluster(2, 8), 4);
 
     assertThat(cost.combineBytes()).isEqualTo(1000 * 3 * 10 * 4);
   }
 
   @Test
   void aLaneIsNotSplitOverExecutors() {
-    assertThat(CostModel.ep(Plans.work(GB), Plans.cluster(4, 8), 1).weightBytes()).isEqualTo(GB);
-    assertThat(CostModel.ep(Plans.work(GB), Plans.cluster(4, 8), 2).weightBytes())
-        .isEqualTo(GB / 2);
-    assertThat(CostModel.ep(Plans.work(GB), Plans.cluster(4, 8), 8).weightBytes())
-        .isEqualTo(GB / 4);
+    assertThat(ep(Plans.work(GB), Plans.cluster(4, 8), 1).weightBytes()).isEqualTo(GB);
+    assertThat(ep(Plans.work(GB), Plans.cluster(4, 8), 2).weightBytes()).isEqualTo(GB / 2);
+    assertThat(ep(Plans.work(GB), Plans.cluster(4, 8), 8).weightBytes()).isEqualTo(GB / 4);
   }
 
   @Test
   void everyPartitionStreamsTheWeightsOnceWhereReplicated() {
     Workload many = Plans.withTokens(Plans.work(GB), 1000, 40);
 
-    assertThat(CostModel.replicated(many, Plans.cluster(1, 8)).streamSeconds()).isCloseTo(4, EXACT);
-    assertThat(CostModel.ep(many, Plans.cluster(1, 8), 8).streamSeconds()).isCloseTo(1, EXACT);
+    assertThat(replicated(many, Plans.cluster(1, 8)).streamSeconds()).isCloseTo(4, EXACT);
+    assertThat(ep(many, Plans.cluster(1, 8), 8).streamSeconds()).isCloseTo(1, EXACT);
   }
 
   @Test
   void computingHidesStreaming() {
-    Cost cost = new Cost(DispatchMode.EP, 1, 0, 1, 0, 0, 2, 5, 7);
+    Cost cost = new Cost(DispatchMode.EP, 1, 0, 0, 1, 0, 0, 2, 5, 7);
 
     assertThat(cost.seconds()).isEqualTo(1.0 + 2 + 7);
   }
@@ -83,8 +107,8 @@ final class CostModelTest {
   void noTokensCostTheLoading() {
     Workload none = Plans.withTokens(Plans.work(GB), 0, 1);
 
-    assertThat(CostModel.replicated(none, Plans.local(2)).seconds()).isCloseTo(1.1, EXACT);
-    assertThat(CostModel.ep(none, Plans.local(2), 4).seconds()).isCloseTo(1.1, EXACT);
+    assertThat(replicated(none, Plans.local(2)).seconds()).isCloseTo(1.1, EXACT);
+    assertThat(ep(none, Plans.local(2), 4).seconds()).isCloseTo(1.1, EXACT);
   }
 
   @Test
@@ -92,7 +116,7 @@ final class CostModelTest {
     Workload huge =
         new Workload(1_000_000_000_000L, 100_000, 7168, 8, 256, true, 22 * GB, 9e7, 14_336, 8192);
 
-    Cost cost = CostModel.ep(huge, Plans.cluster(64, 512), 256);
+    Cost cost = ep(huge, Plans.cluster(64, 512), 256);
 
     assertThat(cost.combineBytes()).isEqualTo(1_000_000_000_000L * 9 * 7168 * 4);
     assertThat(cost.dispatchBytes()).isPositive();

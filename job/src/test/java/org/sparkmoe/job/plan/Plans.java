@@ -1,6 +1,7 @@
 package org.sparkmoe.job.plan;
 
 import java.util.OptionalLong;
+import org.sparkmoe.kernels.layer.LayerMemory;
 
 /** Round numbers to plan with. */
 final class Plans {
@@ -40,6 +41,16 @@ final class Plans {
         work.expertFlops(),
         work.codeBytes(),
         work.batchTokens());
+  }
+
+  /** An executor of {@code cluster} with the experts of {@link #work}, and no buffers. */
+  static ExecutorMemory memory(Workload work, ClusterFacts cluster) {
+    return memory(work, cluster, OptionalLong.empty());
+  }
+
+  static ExecutorMemory memory(Workload work, ClusterFacts cluster, OptionalLong asked) {
+    LayerMemory layer = new LayerMemory(0, work.expertBytes() / work.experts(), work.experts(), 0);
+    return ExecutorMemory.of(layer, cluster, 0, asked);
   }
 
   static ClusterFacts local(int slots) {

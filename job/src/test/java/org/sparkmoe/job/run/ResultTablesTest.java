@@ -311,6 +311,7 @@ final class ResultTablesTest {
             Optional.of(DispatchMode.EP),
             OptionalInt.of(3),
             JobRequest.Placement.LINEAR,
+            OptionalLong.empty(),
             true,
             OptionalLong.empty());
     Planner planner = Planner.of(request, spark.sparkContext());

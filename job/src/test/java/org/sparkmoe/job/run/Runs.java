@@ -32,6 +32,12 @@ final class Runs {
   }
 
   static JobRequest request(Fixtures.Block block, TokenOptions tokens, Path output, Way way) {
+    return request(block, tokens, output, way, OptionalLong.empty());
+  }
+
+  /** As above, with so many bytes for the weights of an executor. */
+  static JobRequest request(
+      Fixtures.Block block, TokenOptions tokens, Path output, Way way, OptionalLong weightMemory) {
     return new JobRequest(
         Fixtures.folder(block.family()).toString(),
         block.layer(),
@@ -41,6 +47,7 @@ final class Runs {
         Optional.of(way.lanes() == 0 ? DispatchMode.REPLICATED : DispatchMode.EP),
         way.lanes() == 0 ? OptionalInt.empty() : OptionalInt.of(way.lanes()),
         JobRequest.Placement.LINEAR,
+        weightMemory,
         true,
         OptionalLong.empty());
   }

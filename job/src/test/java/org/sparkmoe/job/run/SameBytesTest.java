@@ -202,6 +202,7 @@ final class SameBytesTest {
         Optional.of(cut.lanes() == 0 ? DispatchMode.REPLICATED : DispatchMode.EP),
         cut.lanes() == 0 ? OptionalInt.empty() : OptionalInt.of(cut.lanes()),
         cut.placement(),
+        OptionalLong.empty(),
         true,
         OptionalLong.empty());
   }

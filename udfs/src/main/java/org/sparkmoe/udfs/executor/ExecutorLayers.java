@@ -12,9 +12,9 @@ import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.udfs.plan.LayerPlan;
 
 /**
- * The layers that this executor has loaded, shared by its tasks. A layer without users stays until
- * another layer is asked for, so that consecutive stages of a job find it, and no two idle ones
- * pile up.
+ * The layers that this executor has loaded, shared by its tasks, all in one store of packed weights
+ * whose size the plan says. A layer without users stays until another layer is asked for, so that
+ * consecutive stages of a job find it, and no two idle ones pile up.
  */
 final class ExecutorLayers {
   private static final Map<Key, Entry> LAYERS = new HashMap<>();
@@ -78,7 +78,9 @@ final class ExecutorLayers {
     @Override
     public void close() {
       synchronized (LAYERS) {
-        entry.users--;
+        if (--entry.users == 0) {
+          layer.setIdle(true);
+        }
       }
     }
   }
@@ -88,14 +90,16 @@ final class ExecutorLayers {
     Entry entry;
     synchronized (LAYERS) {
       closeIdle(key);
+      STORE.limit(plan.storeBytes());
       entry = LAYERS.computeIfAbsent(key, absent -> new Entry());
       entry.users++;
     }
     boolean loaded = false;
     try {
-      Lease lease = new Lease(entry, entry.load(plan));
+      PreparedLayer layer = entry.load(plan);
+      layer.setIdle(false);
       loaded = true;
-      return lease;
+      return new Lease(entry, layer);
     } finally {
       if (!loaded) {
         synchronized (LAYERS) {

@@ -24,6 +24,7 @@ import org.sparkmoe.udfs.tokens.TokenFormat;
  * @param tokens form of the input rows
  * @param outputDtype elements of the output column
  * @param batchBytes memory that one task may fill with vectors: inputs and outputs of experts
+ * @param storeBytes packed weights that an executor may hold
  * @param hadoop configuration to reach the checkpoint with
  */
 public record LayerPlan(
@@ -35,6 +36,7 @@ public record LayerPlan(
     TokenFormat tokens,
     DType outputDtype,
     long batchBytes,
+    long storeBytes,
     SerializableConfiguration hadoop)
     implements Serializable {
   /**
@@ -42,6 +44,9 @@ public record LayerPlan(
    * some 12 MiB a task at a width of 2048.
    */
   private static final long EXECUTOR_BATCH_BYTES = 208L << 20;
+
+  /** The kernels' own workspace, at a width of some thousands. */
+  private static final long WORKSPACE_BYTES = 16L << 20;
 
   /** Most bytes of a dispatch block. */
   private static final int LARGEST_BLOCK = 4 << 20;
@@ -81,6 +86,11 @@ public record LayerPlan(
     // twice: one batch is read or handed out while another is computed
     long vectors = 2 * (tokens * perToken + assignments);
     return tokens <= MOST_TOKENS && DType.F32.bytes(vectors * spec().hidden()) <= batchBytes;
+  }
+
+  /** All buffers of one running task, for plans with so many {@link #batchBytes}. */
+  public static long taskBytes(long batchBytes) {
+    return batchBytes + WORKSPACE_BYTES;
   }
 
   /**

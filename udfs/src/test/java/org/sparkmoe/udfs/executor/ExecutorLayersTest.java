@@ -21,6 +21,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.datasets.checkpoint.Fixtures;
 import org.sparkmoe.datasets.tokens.LocalSpark;
+import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.experts.ExpertLease;
+import org.sparkmoe.kernels.experts.PreparedExpert;
+import org.sparkmoe.kernels.layer.LayerMemory;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.udfs.executor.ExecutorLayers.Lease;
@@ -92,6 +96,25 @@ final class ExecutorLayersTest {
   }
 
   @Test
+  void holdsAsManyExpertsAsThePlanSays() {
+    Plans plans = Plans.fixture("olmoe");
+    LayerMemory memory =
+        LayerMemory.of(
+            plans.layer().spec(), plans.layer().expertType(), ExpertKernel.of(plans.backend()));
+    try (Lease one = ExecutorLayers.acquire(plans.withStoreBytes(memory.least(1)).plan())) {
+      PreparedExpert first = expert(one.layer(), 0);
+      assertThat(expert(one.layer(), 0)).isSameAs(first);
+      expert(one.layer(), 1);
+      assertThat(expert(one.layer(), 0)).as("packed again").isNotSameAs(first);
+    }
+    try (Lease two = ExecutorLayers.acquire(plans.withStoreBytes(memory.least(2)).plan())) {
+      PreparedExpert first = expert(two.layer(), 0);
+      expert(two.layer(), 1);
+      assertThat(expert(two.layer(), 0)).isSameAs(first);
+    }
+  }
+
+  @Test
   void failedLoadCanBeRetried() throws Exception {
     Fixtures.copy("olmoe", folder);
     LayerPlan plan = Plans.of(folder, 0).plan();
@@ -113,6 +136,12 @@ final class ExecutorLayersTest {
   private static PreparedLayer layerOf(LayerPlan plan) {
     try (Lease lease = ExecutorLayers.acquire(plan)) {
       return lease.layer();
+    }
+  }
+
+  private static PreparedExpert expert(PreparedLayer layer, int id) {
+    try (ExpertLease lease = layer.acquire(id)) {
+      return lease.expert();
     }
   }
 

@@ -29,7 +29,8 @@ public record Plans(
     ActivationCodec codec,
     int lanes,
     StructType keptOrNull,
-    long batchBytes) {
+    long batchBytes,
+    long storeBytes) {
 
   /** Plans of the last layer of a fixture. */
   public static Plans fixture(String family) {
@@ -51,31 +52,36 @@ public record Plans(
         ActivationCodec.of(ActivationScheme.NONE),
         1,
         null,
-        LayerPlan.batchBytes(1));
+        LayerPlan.batchBytes(1),
+        Long.MAX_VALUE);
   }
 
   public Plans withRunId(String value) {
-    return new Plans(layer, value, backend, codec, lanes, keptOrNull, batchBytes);
+    return new Plans(layer, value, backend, codec, lanes, keptOrNull, batchBytes, storeBytes);
   }
 
   public Plans withBackend(Backend value) {
-    return new Plans(layer, runId, value, codec, lanes, keptOrNull, batchBytes);
+    return new Plans(layer, runId, value, codec, lanes, keptOrNull, batchBytes, storeBytes);
   }
 
   public Plans withCodec(ActivationCodec value) {
-    return new Plans(layer, runId, backend, value, lanes, keptOrNull, batchBytes);
+    return new Plans(layer, runId, backend, value, lanes, keptOrNull, batchBytes, storeBytes);
   }
 
   public Plans withLanes(int value) {
-    return new Plans(layer, runId, backend, codec, value, keptOrNull, batchBytes);
+    return new Plans(layer, runId, backend, codec, value, keptOrNull, batchBytes, storeBytes);
   }
 
   public Plans keeping(StructType value) {
-    return new Plans(layer, runId, backend, codec, lanes, value, batchBytes);
+    return new Plans(layer, runId, backend, codec, lanes, value, batchBytes, storeBytes);
   }
 
   public Plans withBatchBytes(long value) {
-    return new Plans(layer, runId, backend, codec, lanes, keptOrNull, value);
+    return new Plans(layer, runId, backend, codec, lanes, keptOrNull, value, storeBytes);
+  }
+
+  public Plans withStoreBytes(long value) {
+    return new Plans(layer, runId, backend, codec, lanes, keptOrNull, batchBytes, value);
   }
 
   public LayerPlan plan() {
@@ -93,6 +99,7 @@ public record Plans(
         new TokenFormat(layer.spec().hidden(), DType.F32, keptOrNull, duplicatesOrNull),
         DType.F32,
         batchBytes,
+        storeBytes,
         new SerializableConfiguration(new Configuration(false)));
   }
 }
