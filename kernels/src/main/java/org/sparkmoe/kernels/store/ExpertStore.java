@@ -129,7 +129,7 @@ public final class ExpertStore {
 
   private Arena room(Slot slot, long size) {
     reserve(slot.layer, size, () -> slot.bytes = size);
-    slot.arena = Arena.ofShared();
+    slot.arena = ExpertArena.ofBytes(size);
     return slot.arena;
   }
 
@@ -143,7 +143,7 @@ public final class ExpertStore {
 
   Arena pin(StoredExperts layer, long size) {
     reserve(layer, size, () -> ledger.pin(layer, size));
-    Arena arena = Arena.ofShared();
+    Arena arena = ExpertArena.ofBytes(size);
     locked(() -> layer.pinned.add(arena));
     return arena;
   }
