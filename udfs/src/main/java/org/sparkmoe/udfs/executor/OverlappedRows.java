@@ -11,16 +11,20 @@ import org.sparkmoe.udfs.tokens.BatchedRows;
  */
 public abstract class OverlappedRows<B> extends BatchedRows {
   private final KernelThread kernels;
-  private final B first;
-  private final B second;
-  private B computing;
-  private B done;
+
+  /** The batch that is computed. */
+  private B ahead;
+
+  /** The batch whose rows are handed out; read into when all of them have left. */
+  private B behind;
+
+  private boolean computing;
 
   /** Rows computed by {@code kernels}, in two batches of equal kind. */
   protected OverlappedRows(KernelThread kernels, B first, B second) {
     this.kernels = kernels;
-    this.first = first;
-    this.second = second;
+    this.ahead = first;
+    this.behind = second;
   }
 
   /** Fills {@code batch} with input; false when there is none left. On the task's thread. */
@@ -37,29 +41,31 @@ public abstract class OverlappedRows<B> extends BatchedRows {
 
   @Override
   protected final int fill() {
-    if (computing == null) {
-      startIf(read(first), first);
-      if (computing == null) {
+    if (!computing) {
+      startIf(read(ahead));
+      if (!computing) {
         return -1;
       }
     }
-    B next = computing == first ? second : first;
-    boolean more = read(next);
+    boolean more = read(behind);
     kernels.await();
-    done = computing;
-    startIf(more, next);
-    return rows(done);
+    B done = ahead;
+    ahead = behind;
+    behind = done;
+    startIf(more);
+    return rows(behind);
   }
 
-  private void startIf(boolean hasInput, B batch) {
-    computing = hasInput ? batch : null;
+  private void startIf(boolean hasInput) {
+    computing = hasInput;
     if (hasInput) {
+      B batch = ahead;
       kernels.start(() -> compute(batch));
     }
   }
 
   @Override
   protected final Row row(int index) {
-    return row(done, index);
+    return row(behind, index);
   }
 }
