@@ -3,10 +3,12 @@ package org.sparkmoe.udfs.executor;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
@@ -18,16 +20,19 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 @Timeout(60)
 final class OverlappedRowsTest {
-  private static final long ATTEMPT = 4711;
+  private static final AtomicLong ATTEMPTS = new AtomicLong(4711);
 
-  private final KernelThread kernels = new KernelThread(ATTEMPT);
+  private final long attempt = ATTEMPTS.incrementAndGet();
+  private final KernelThread kernels = new KernelThread(attempt);
 
   @AfterEach
-  void noThreadStays() {
+  void noThreadStays() throws InterruptedException {
     kernels.close();
-    assertThat(Thread.getAllStackTraces().keySet())
-        .extracting(Thread::getName)
-        .doesNotContain("moe-kernels-" + ATTEMPT);
+    for (Thread thread : Thread.getAllStackTraces().keySet()) {
+      if (thread.getName().equals("moe-kernels-" + attempt)) {
+        assertThat(thread.join(Duration.ofSeconds(30))).as("%s ends", thread).isTrue();
+      }
+    }
   }
 
   /** Numbers that are read in batches, doubled, and handed out. */

@@ -2,8 +2,12 @@ package org.sparkmoe.udfs.gating;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.sparkmoe.datasets.tokens.LocalSpark;
 
+@ExtendWith(LocalSpark.class)
 final class RouteTallyTest {
   @Test
   void addsUpOverTasks() {
@@ -34,8 +38,11 @@ final class RouteTallyTest {
 
   /** Spark prints accumulators into its events. */
   @Test
-  void printsItsRows() {
-    assertThat(task(1, 0.5f).toString()).endsWith("value: 2)");
+  void printsItsRows(SparkSession spark) {
+    RouteTally tally = new RouteTally(3);
+    spark.sparkContext().register(tally, "routes by expert");
+    tally.merge(task(1, 0.5f));
+    assertThat(tally.toString()).contains("routes by expert", "value: 2");
   }
 
   /** One row that cannot be scored and one that can. */
