@@ -6,7 +6,6 @@ import java.util.ArrayList;
 import java.util.List;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.Probes;
-import org.sparkmoe.kernels.bench.Shape;
 
 /** Measures what was asked for, part by part. */
 final class Bench {
@@ -26,26 +25,24 @@ final class Bench {
   void run(List<String> args) {
     report.title("moe bench");
     report.section("Machine");
-    report.lines(machine(args));
+    double bandwidth = Bandwidth.read(settings.threads(), 1);
+    report.lines(machine(args, bandwidth));
     for (Part part : settings.parts()) {
       switch (part) {
-        case LAYER -> {
-          LayerBench layers = new LayerBench(settings, report);
-          for (Shape shape : settings.shapes()) {
-            layers.run(shape);
-          }
-        }
+        case LAYER -> settings.shapes().forEach(new LayerBench(settings, report)::run);
         case GEMM -> new GemmBench(settings, report).run();
+        case SCALING ->
+            settings.shapes().forEach(new ScalingBench(settings, report, bandwidth)::run);
+        case JOB -> settings.shapes().forEach(new JobBench(settings, report)::run);
       }
     }
   }
 
-  private List<String> machine(List<String> args) {
+  private List<String> machine(List<String> args, double bandwidth) {
     List<String> lines = new ArrayList<>(Machine.lines());
     lines.add(
         "read bandwidth: %s GB/s by %d threads"
-            .formatted(
-                Figures.rate(Bandwidth.read(settings.threads(), 1) / 1e9), settings.threads()));
+            .formatted(Figures.rate(bandwidth / 1e9), settings.threads()));
     lines.add("OpenBLAS kernels: " + Peer.blas().coreName());
     lines.add("threads of everybody: " + settings.threads());
     Probes probes = Probes.gather(List.of(Backend.values()));

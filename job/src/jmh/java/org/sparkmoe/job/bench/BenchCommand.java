@@ -4,7 +4,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Function;
@@ -54,8 +53,9 @@ final class BenchCommand implements Callable<Integer> {
       paramLabel = "PART",
       defaultValue = "all",
       description =
-          "What to measure: layer (beside all peers), gemm (one product beside OpenBLAS). Default:"
-              + " all.")
+          "What to measure: layer (beside all peers), gemm (one product beside OpenBLAS), scaling"
+              + " (bf16 weights, twice the tokens, twice the experts), job (the Spark job beside"
+              + " its own kernels). Default: all.")
   private List<String> parts;
 
   @Option(
@@ -112,6 +112,13 @@ final class BenchCommand implements Callable<Integer> {
   private List<String> peers;
 
   @Option(
+      names = "--job-tokens",
+      paramLabel = "T",
+      defaultValue = "20000",
+      description = "Tokens of the Spark job. Default: 20000.")
+  private int jobTokens;
+
+  @Option(
       names = "--threads",
       paramLabel = "N",
       description = "Threads of everybody. Default: all cores.")
@@ -148,11 +155,8 @@ final class BenchCommand implements Callable<Integer> {
         team >= 1 && team <= MOST_THREADS,
         "--threads %d is outside 1 to %d".formatted(team, MOST_THREADS));
     require(seconds > 0 && seconds <= 3600, "--seconds %s is outside 0 to 3600".formatted(seconds));
-    for (int count : tokens) {
-      require(
-          count >= 1 && count <= MOST_TOKENS,
-          "--tokens %d is outside 1 to %d".formatted(count, MOST_TOKENS));
-    }
+    tokens.forEach(count -> requireTokens("--tokens", count));
+    requireTokens("--job-tokens", jobTokens);
     return new Settings(
         chosen("--parts", parts, List.of(Part.values()), Part::option),
         chosen("--shape", shapes, Shape.ALL, Shape::name),
@@ -162,12 +166,8 @@ final class BenchCommand implements Callable<Integer> {
         peers.equals(List.of("none"))
             ? List.of()
             : chosen("--peers", peers, List.of(Peer.values()), Peer::option),
-        chosen(
-                "--weights",
-                List.of(weights),
-                List.of(DType.values()),
-                type -> type.name().toLowerCase(Locale.ROOT))
-            .getFirst(),
+        chosen("--weights", List.of(weights), List.of(DType.values()), Figures::name).getFirst(),
+        jobTokens,
         team,
         seconds);
   }
@@ -197,6 +197,12 @@ final class BenchCommand implements Callable<Integer> {
       chosen.add(found.get());
     }
     return chosen;
+  }
+
+  private void requireTokens(String option, int count) {
+    require(
+        count >= 1 && count <= MOST_TOKENS,
+        "%s %d is outside 1 to %d".formatted(option, count, MOST_TOKENS));
   }
 
   private void require(boolean holds, String message) {

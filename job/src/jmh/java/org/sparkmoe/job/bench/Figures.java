@@ -1,6 +1,7 @@
 package org.sparkmoe.job.bench;
 
 import java.util.Locale;
+import org.sparkmoe.kernels.tensor.DType;
 
 /** Numbers as they stand in tables. */
 final class Figures {
@@ -29,6 +30,11 @@ final class Figures {
 
   static String gibibytes(double bytes) {
     return format("%.2f GiB", bytes / (1L << 30));
+  }
+
+  /** f32, bf16 or f16. */
+  static String name(DType dtype) {
+    return dtype.name().toLowerCase(Locale.ROOT);
   }
 
   private static String format(String format, double value) {

@@ -32,8 +32,12 @@ final class GemmFloor implements Contender {
   interface Products extends AutoCloseable {
     String name();
 
-    /** Threads inside one product; ignored where products are single-threaded. */
-    void threads(int count);
+    /**
+     * Asks for {@code count} threads inside one product.
+     *
+     * @return how many it takes: 1 where products are single-threaded
+     */
+    int threads(int count);
 
     /**
      * {@code Y = X Wᵀ} by projection {@code projection} (w1, w3, w2) of {@code expert}.
@@ -111,8 +115,9 @@ final class GemmFloor implements Contender {
     checkRow(item, 0, x, gate);
     checkRow(item, 1, x, row(buffers[0].up(), last, shape.intermediate()));
     checkRow(item, 2, gate, row(buffers[0].down(), last, shape.hidden()));
-    // The floor is the faster of the two ways to use the threads.
-    useThreads(seconds(true, batch) < seconds(false, batch));
+    // The floor is the faster of the two ways to use the threads, where there are two.
+    boolean two = products.threads(workers.size()) > 1;
+    useThreads(two && seconds(true, batch) < seconds(false, batch));
   }
 
   @Override

@@ -48,8 +48,8 @@ final class KernelProducts implements GemmFloor.Products {
   }
 
   @Override
-  public void threads(int count) {
-    // Our products are single-threaded: threads are the caller's business.
+  public int threads(int count) {
+    return 1;
   }
 
   @Override

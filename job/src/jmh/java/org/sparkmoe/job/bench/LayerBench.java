@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import org.sparkmoe.kernels.backend.Backend;
@@ -49,11 +48,7 @@ final class LayerBench {
       Batch batch = Batch.of(weights, tokens, arena);
       report.section(
           "%s, T %d, %s routing, %s weights"
-              .formatted(
-                  shape,
-                  tokens,
-                  routing.option(),
-                  settings.weights().name().toLowerCase(Locale.ROOT)));
+              .formatted(shape, tokens, routing.option(), Figures.name(settings.weights())));
       report.lines(
           List.of(
               "%d of %d experts have tokens, the hottest %d"

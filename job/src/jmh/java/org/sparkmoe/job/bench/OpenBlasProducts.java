@@ -13,8 +13,9 @@ record OpenBlasProducts(OpenBlas blas, RandomLayer weights) implements GemmFloor
   }
 
   @Override
-  public void threads(int count) {
+  public int threads(int count) {
     blas.setThreads(count);
+    return count;
   }
 
   @Override

@@ -7,7 +7,11 @@ enum Part {
   /** Whole layers beside their peers. */
   LAYER,
   /** One product beside OpenBLAS. */
-  GEMM;
+  GEMM,
+  /** What bf16 weights, twice the tokens and twice the experts cost. */
+  SCALING,
+  /** The whole Spark job beside its own kernels. */
+  JOB;
 
   /** The name in options. */
   String option() {

@@ -11,6 +11,7 @@ import org.sparkmoe.kernels.tensor.DType;
  *
  * @param backends ours, those that run here
  * @param weights how our experts are stored; peers hold the same values in f32
+ * @param jobTokens tokens of the Spark job
  * @param threads of everybody
  * @param seconds to spend on each contender of a table
  */
@@ -22,5 +23,6 @@ record Settings(
     List<Backend> backends,
     List<Peer> peers,
     DType weights,
+    int jobTokens,
     int threads,
     double seconds) {}
