@@ -3,6 +3,7 @@ package org.sparkmoe.datasets.checkpoint;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -113,7 +114,8 @@ final class FixtureParityTest {
     Configuration conf = new Configuration(false);
     MoeLayer layer =
         Checkpoint.open(Fixtures.folder(block.family()).toString(), conf).layer(block.layer());
-    try (LayerTensors tensors = layer.open(conf);
+    try (Arena arena = Arena.ofShared();
+        LayerTensors tensors = layer.open(conf);
         PreparedLayer prepared =
             PreparedLayer.prepare(
                 layer.spec(), tensors, ExpertKernel.of(backend), ExpertStore.unbounded())) {

@@ -2,6 +2,7 @@ package org.sparkmoe.kernels.bench;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.util.Optional;
 import java.util.stream.LongStream;
 import org.sparkmoe.kernels.experts.ExpertWeights;
@@ -74,7 +75,7 @@ public final class RandomLayer implements LayerWeights, AutoCloseable {
   }
 
   @Override
-  public Matrix router() {
+  public Matrix router(SegmentAllocator memory) {
     return router;
   }
 
@@ -89,12 +90,12 @@ public final class RandomLayer implements LayerWeights, AutoCloseable {
   }
 
   @Override
-  public ExpertWeights expert(int id) {
+  public ExpertWeights expert(int id, SegmentAllocator memory) {
     return ExpertWeights.gated(stored[id][0], stored[id][1], stored[id][2]);
   }
 
   @Override
-  public Optional<ExpertWeights> sharedExpert() {
+  public Optional<ExpertWeights> sharedExpert(SegmentAllocator memory) {
     return Optional.empty();
   }
 

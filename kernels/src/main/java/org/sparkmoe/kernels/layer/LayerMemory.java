@@ -14,7 +14,7 @@ import org.sparkmoe.kernels.tensor.DType;
  */
 public record LayerMemory(long pinned, long expert, int experts, long staging) {
   /** Staging of all threads together, where not a single expert is larger. */
-  private static final long STAGING_BYTES = 128L << 20;
+  private static final long STAGING_BYTES = 64L << 20;
 
   /**
    * The memory of a layer.

@@ -43,7 +43,7 @@ public record LayerPlan(
    * Vectors of all tasks that an executor runs at a time. The kernels' own workspaces come on top,
    * some 12 MiB a task at a width of 2048.
    */
-  private static final long EXECUTOR_BATCH_BYTES = 208L << 20;
+  private static final long EXECUTOR_BATCH_BYTES = 192L << 20;
 
   /** The kernels' own workspace, at a width of some thousands. */
   private static final long WORKSPACE_BYTES = 16L << 20;

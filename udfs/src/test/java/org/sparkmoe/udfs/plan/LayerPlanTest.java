@@ -10,7 +10,7 @@ import org.sparkmoe.udfs.testing.Plans;
 
 /** The vectors of all tasks of an executor stay within one bound. */
 final class LayerPlanTest {
-  private static final long BOUND = 208L << 20;
+  private static final long BOUND = 192L << 20;
 
   @ParameterizedTest
   @ValueSource(ints = {1, 2, 3, 8, 64})
