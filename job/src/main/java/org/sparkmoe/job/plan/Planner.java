@@ -156,8 +156,10 @@ public final class Planner {
         hadoop);
   }
 
-  /** Executors share a memory bound, however many tasks they run at a time. */
-  private static long batchBytes(ClusterFacts cluster) {
-    return LayerPlan.batchBytes(Math.ceilDiv(cluster.slots(), cluster.executors()));
+  /** The tasks that an executor runs at a time share a memory bound. */
+  private long batchBytes(ClusterFacts cluster) {
+    int cores = Math.ceilDiv(cluster.slots(), cluster.executors());
+    int perTask = context.getConf().getInt("spark.task.cpus", 1);
+    return LayerPlan.batchBytes(Math.max(1, cores / perTask));
   }
 }

@@ -45,6 +45,8 @@ public record LayerPlan(
    */
   private static final long EXECUTOR_BATCH_BYTES = 192L << 20;
 
+  private static final int MOST_SHARES = 8;
+
   /** The kernels' own workspace, at a width of some thousands. */
   private static final long WORKSPACE_BYTES = 16L << 20;
 
@@ -62,9 +64,13 @@ public record LayerPlan(
     return layer.spec();
   }
 
-  /** The {@link #batchBytes} of tasks of which an executor runs {@code slots} at a time. */
+  /**
+   * The {@link #batchBytes} of tasks of which an executor runs {@code slots} at a time. Beyond 8
+   * the share shrinks no further, as the products of experts would get too small: give such
+   * executors fewer tasks of more threads ({@code spark.task.cpus}).
+   */
   public static long batchBytes(int slots) {
-    return EXECUTOR_BATCH_BYTES / slots;
+    return EXECUTOR_BATCH_BYTES / Math.min(slots, MOST_SHARES);
   }
 
   /** Tokens that are computed together: as many as {@link #batchBytes} holds, at most 8192. */
