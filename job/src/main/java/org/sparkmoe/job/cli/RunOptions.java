@@ -100,7 +100,8 @@ final class RunOptions {
       paramLabel = "B",
       defaultValue = "auto",
       description = {
-        "auto, scalar, vector, onednn or cuda. Default: auto, the fastest that runs.",
+        "auto, scalar, vector, onednn, onednn-bf16 or cuda. Default: auto, the fastest that runs.",
+        "onednn-bf16 rounds rows and weights of the experts to bf16: it is never chosen by auto.",
         "A backend asked for by name never falls back to another.",
       })
   private String backend;

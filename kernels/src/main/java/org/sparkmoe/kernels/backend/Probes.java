@@ -13,9 +13,14 @@ import org.sparkmoe.kernels.onednn.OneDnn;
  * @param vectorBits preferred SIMD width in bits; 0 without the module
  * @param optimizingJit whether the JIT compiler that turns vector code into SIMD instructions runs
  * @param onednnRefusal why oneDNN does not run; empty where it does
+ * @param bf16Refusal why oneDNN does not compute in bf16; empty where it does
  */
 public record Probes(
-    boolean vectorModule, int vectorBits, boolean optimizingJit, Optional<String> onednnRefusal) {
+    boolean vectorModule,
+    int vectorBits,
+    boolean optimizingJit,
+    Optional<String> onednnRefusal,
+    Optional<String> bf16Refusal) {
   private static final int LEAST_VECTOR_BITS = 128;
   private static final String LATER = "it is not part of this version; use onednn, vector or auto";
   private static final String NOT_TRIED = "it was not asked for, and so not tried";
@@ -30,7 +35,8 @@ public record Probes(
         module,
         module ? VectorFacts.preferredBits() : 0,
         runsOptimizingJit(),
-        candidates.contains(Backend.ONEDNN) ? OneDnn.refusal() : Optional.of(NOT_TRIED));
+        candidates.contains(Backend.ONEDNN) ? OneDnn.refusal() : Optional.of(NOT_TRIED),
+        candidates.contains(Backend.ONEDNN_BF16) ? OneDnn.bf16Refusal() : Optional.of(NOT_TRIED));
   }
 
   /** Whether {@code jdk.incubator.vector} is loaded in the running JVM. */
@@ -44,6 +50,7 @@ public record Probes(
       case SCALAR -> Optional.empty();
       case VECTOR -> vectorRefusal();
       case ONEDNN -> onednnRefusal;
+      case ONEDNN_BF16 -> bf16Refusal;
       case CUDA -> Optional.of(LATER);
     };
   }

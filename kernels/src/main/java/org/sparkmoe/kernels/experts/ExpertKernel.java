@@ -38,7 +38,8 @@ public sealed interface ExpertKernel
     return switch (backend) {
       case SCALAR -> new ScalarExpertKernel();
       case VECTOR -> new VectorExpertKernel();
-      case ONEDNN -> new OneDnnExpertKernel();
+      case ONEDNN -> new OneDnnExpertKernel(DType.F32);
+      case ONEDNN_BF16 -> new OneDnnExpertKernel(DType.BF16);
       case CUDA -> throw new AssertionError(backend + " is refused above");
     };
   }

@@ -27,15 +27,9 @@ record FusedActivation(List<PostOp> gate, List<PostOp> up) {
     return new FusedActivation(List.copyOf(gate), activation.gated() ? up(activation) : List.of());
   }
 
-  /**
-   * Whether the activation is one of steps: not where its formula needs its input twice, or where
-   * oneDNN's is further than 1e-5 from ours.
-   */
+  /** Whether the activation is one of steps: not where its formula needs its input twice. */
   static boolean fuses(Activation activation) {
-    return switch (activation.kind()) {
-      case SITU, GELU_TANH, GELU_TANH_NO_MUL -> false;
-      default -> true;
-    };
+    return activation.kind() != Kind.SITU;
   }
 
   private static List<PostOp> formula(Activation activation) {
@@ -44,8 +38,8 @@ record FusedActivation(List<PostOp> gate, List<PostOp> up) {
       case SWIGLU_OAI -> List.of(new PostOp(PostOp.Kind.SWISH, activation.alpha(), 0));
       case GELU, GELU_NO_MUL -> List.of(PostOp.of(PostOp.Kind.GELU_ERF));
       case RELU2_NO_MUL -> List.of(PostOp.of(PostOp.Kind.RELU), PostOp.of(PostOp.Kind.SQUARE));
-      case SITU, GELU_TANH, GELU_TANH_NO_MUL ->
-          throw new IllegalArgumentException(activation.kind() + " is not one of steps");
+      case GELU_TANH, GELU_TANH_NO_MUL -> List.of(PostOp.of(PostOp.Kind.GELU_TANH));
+      case SITU -> throw new IllegalArgumentException("SITU is not one of steps");
     };
   }
 

@@ -12,8 +12,10 @@ import org.sparkmoe.kernels.tensor.DType;
  * An expert whose projections are packed for oneDNN, and how to multiply by them.
  *
  * @param up null where the activation is ungated
+ * @param fused whether the activation is part of the products
  */
-record OneDnnExpert(Projection gate, Projection up, Projection down, Activation activation)
+record OneDnnExpert(
+    Projection gate, Projection up, Projection down, Activation activation, boolean fused)
     implements PreparedExpert {
 
   /**
@@ -25,12 +27,22 @@ record OneDnnExpert(Projection gate, Projection up, Projection down, Activation 
    */
   record Projection(PackedMatrix weights, MemorySegment biasOrNull, TilePlan plan) {
 
-    /** A projection whose result has rows of {@code stride} values, or dense panels. */
+    /**
+     * A projection.
+     *
+     * @param stride values from one row of the result to the next, or {@link TilePlan#DENSE}
+     * @param result type of the result
+     */
     static Projection of(
-        PackedMatrix weights, float[] biasOrNull, int stride, List<PostOp> steps, Arena arena) {
+        PackedMatrix weights,
+        float[] biasOrNull,
+        int stride,
+        DType result,
+        List<PostOp> steps,
+        Arena arena) {
       MemorySegment bias =
           biasOrNull == null ? null : arena.allocateFrom(DType.LE_FLOAT, biasOrNull);
-      TilePlan plan = weights.tilesOrNull().plan(stride, DType.F32, biasOrNull != null, steps);
+      TilePlan plan = weights.tilesOrNull().plan(stride, result, biasOrNull != null, steps);
       return new Projection(weights, bias, plan);
     }
 

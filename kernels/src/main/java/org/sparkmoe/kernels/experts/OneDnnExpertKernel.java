@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.experts;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Optional;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendUnavailableException;
 import org.sparkmoe.kernels.experts.OneDnnExpert.Projection;
@@ -12,6 +13,7 @@ import org.sparkmoe.kernels.gemm.PackedMatrix;
 import org.sparkmoe.kernels.onednn.OneDnn;
 import org.sparkmoe.kernels.onednn.PostOp;
 import org.sparkmoe.kernels.onednn.RowBlocks;
+import org.sparkmoe.kernels.onednn.RowCast;
 import org.sparkmoe.kernels.onednn.TilePlan;
 import org.sparkmoe.kernels.onednn.WeightTiles;
 import org.sparkmoe.kernels.tensor.DType;
@@ -19,29 +21,37 @@ import org.sparkmoe.kernels.tensor.Matrix;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
- * oneDNN in f32, with weights in their stored width: within 1e-5 relative per row of {@link
- * ScalarExpertKernel}. Biases, the activation and the product of gate and up projection are part of
- * the matrix products. Each call runs on its caller's thread alone.
+ * oneDNN, with weights in their stored width: within 1e-5 relative per row of {@link
+ * ScalarExpertKernel}. Or with rows, weights and intermediates rounded to bf16 and sums in f32:
+ * within 1e-2. Biases, the activation and the product of gate and up projection are part of the
+ * matrix products. Each call runs on its caller's thread alone.
  */
 public final class OneDnnExpertKernel implements ExpertKernel {
   private final OneDnnGemm gemm = new OneDnnGemm();
+  private final DType compute;
 
   /**
    * The oneDNN kernel.
    *
-   * @throws BackendUnavailableException where oneDNN cannot be loaded or computes wrongly
+   * @param compute F32 or BF16
+   * @throws BackendUnavailableException where oneDNN cannot be loaded, computes wrongly, or has no
+   *     bf16 arithmetic to use
    */
-  public OneDnnExpertKernel() {
-    OneDnn.refusal()
-        .ifPresent(
-            reason -> {
-              throw new BackendUnavailableException(Backend.ONEDNN, reason);
-            });
+  public OneDnnExpertKernel(DType compute) {
+    if (compute == DType.F16) {
+      throw new IllegalArgumentException("compute type F16 is not one of F32, BF16");
+    }
+    this.compute = compute;
+    Optional<String> refusal = compute == DType.BF16 ? OneDnn.bf16Refusal() : OneDnn.refusal();
+    refusal.ifPresent(
+        reason -> {
+          throw new BackendUnavailableException(backend(), reason);
+        });
   }
 
   @Override
   public Backend backend() {
-    return Backend.ONEDNN;
+    return compute == DType.BF16 ? Backend.ONEDNN_BF16 : Backend.ONEDNN;
   }
 
   @Override
@@ -58,44 +68,54 @@ public final class OneDnnExpertKernel implements ExpertKernel {
   public PreparedExpert prepare(ExpertWeights weights, Activation activation, Arena arena) {
     PackedExpert.requireFit(weights, activation);
     boolean fuses = FusedActivation.fuses(activation);
+    if (!fuses && compute == DType.BF16) {
+      throw new IllegalArgumentException(
+          "activation %s does not run in bf16; use onednn".formatted(activation.kind()));
+    }
     FusedActivation fused =
         fuses ? FusedActivation.of(activation) : new FusedActivation(List.of(), List.of());
     WeightTiles inner = tiles(weights.w1());
-    Projection gate = projection(weights.w1(), inner, weights.b1OrNull(), fused.gate(), arena);
+    DType gateType = activation.gated() ? DType.F32 : compute;
+    Projection gate = dense(weights.w1(), weights.b1OrNull(), gateType, fused.gate(), arena);
     Projection up =
         weights
             .w3()
-            .map(w3 -> projection(w3, tiles(w3), weights.b3OrNull(), fused.up(), arena))
+            .map(w3 -> dense(w3, weights.b3OrNull(), compute, fused.up(), arena))
             .orElse(null);
     Matrix w2 = weights.w2();
-    WeightTiles outer = WeightTiles.of(w2.rows(), w2.cols(), w2.dtype(), DType.F32, inner);
+    WeightTiles outer = WeightTiles.of(w2.rows(), w2.cols(), w2.dtype(), compute, inner);
     PackedMatrix down = OneDnnGemm.pack(w2, outer, arena);
     return new OneDnnExpert(
-        gate, up, Projection.of(down, weights.b2OrNull(), w2.rows(), List.of(), arena), activation);
+        gate,
+        up,
+        Projection.of(down, weights.b2OrNull(), w2.rows(), DType.F32, List.of(), arena),
+        activation,
+        fuses);
   }
 
   @Override
   public long preparedBytes(DType dtype, int hidden, int intermediate, boolean gated) {
-    WeightTiles inner = WeightTiles.of(intermediate, hidden, dtype, DType.F32);
-    WeightTiles outer = WeightTiles.of(hidden, intermediate, dtype, DType.F32, inner);
+    WeightTiles inner = WeightTiles.of(intermediate, hidden, dtype, compute);
+    WeightTiles outer = WeightTiles.of(hidden, intermediate, dtype, compute, inner);
     return (gated ? 2 : 1) * inner.bytes() + outer.bytes();
   }
 
-  private static WeightTiles tiles(Matrix w) {
-    return WeightTiles.of(w.rows(), w.cols(), w.dtype(), DType.F32);
+  private WeightTiles tiles(Matrix w) {
+    return WeightTiles.of(w.rows(), w.cols(), w.dtype(), compute);
   }
 
-  private static Projection projection(
-      Matrix w, WeightTiles tiles, float[] biasOrNull, List<PostOp> steps, Arena arena) {
-    PackedMatrix packed = OneDnnGemm.pack(w, tiles, arena);
-    return Projection.of(packed, biasOrNull, TilePlan.DENSE, steps, arena);
+  private Projection dense(
+      Matrix w, float[] biasOrNull, DType result, List<PostOp> steps, Arena arena) {
+    PackedMatrix packed = OneDnnGemm.pack(w, tiles(w), arena);
+    return Projection.of(packed, biasOrNull, TilePlan.DENSE, result, steps, arena);
   }
 
   @Override
   public long workspaceBytes(int rows, int hidden, int intermediate) {
     long block = RowBlocks.size(Math.min(rows, RowBlocks.MOST));
+    long cast = compute == DType.BF16 ? block * hidden : 0;
     return Workspace.bytes(
-        block * hidden + block * intermediate + block * WeightTiles.panelWidth());
+        block * hidden + cast + block * intermediate + block * WeightTiles.panelWidth());
   }
 
   @Override
@@ -105,13 +125,19 @@ public final class OneDnnExpertKernel implements ExpertKernel {
     int mark = ws.mark();
     long block = RowBlocks.size(Math.min(rows, RowBlocks.MOST));
     MemorySegment io = ws.nativeSegment(block * e.hidden());
+    MemorySegment cast = ws.nativeSegment(compute == DType.BF16 ? block * e.hidden() : 0);
     MemorySegment gate = ws.nativeSegment(block * WeightTiles.panelWidth());
     MemorySegment inner = ws.nativeSegment(block * e.intermediate());
     for (int from = 0; from < rows; from += RowBlocks.MOST) {
       int count = Math.min(RowBlocks.MOST, rows - from);
       int size = RowBlocks.size(count);
       long first = DType.F32.bytes((long) from * e.hidden());
-      intermediate(e, size, OneDnnGemm.block(x, first, count, e.hidden(), io), gate, inner);
+      MemorySegment in = OneDnnGemm.block(x, first, count, e.hidden(), io);
+      if (compute == DType.BF16) {
+        RowCast.of(e.hidden()).run(size, in.address(), cast.address());
+        in = cast;
+      }
+      intermediate(e, size, in, gate, inner);
       // the rows of x in io are not needed any more
       boolean direct = y.isNative() && size == count;
       e.down().run(size, inner, direct ? y.asSlice(first) : io);
@@ -123,20 +149,19 @@ public final class OneDnnExpertKernel implements ExpertKernel {
   }
 
   /** Panels of the intermediate, one after the other, each rows × its outputs. */
-  private static void intermediate(
+  private void intermediate(
       OneDnnExpert e, int rows, MemorySegment x, MemorySegment gate, MemorySegment inner) {
-    boolean fuses = FusedActivation.fuses(e.activation());
     boolean gated = e.up() != null;
     TilePlan plan = e.gate().plan();
     for (int panel = 0; panel < plan.panels(); panel++) {
       long first = (long) rows * plan.firstOutput(panel);
       long count = (long) rows * plan.firstOutput(panel + 1) - first;
-      long to = inner.address() + DType.F32.bytes(first);
+      long to = inner.address() + compute.bytes(first);
       e.gate().runPanel(panel, rows, x, 0, gated ? gate.address() : to);
       if (gated) {
         e.up().runPanel(panel, rows, x, gate.address(), to);
       }
-      if (!fuses) {
+      if (!e.fused()) {
         activate(e.activation(), gate, inner, first, count);
       }
     }

@@ -9,8 +9,8 @@ import java.lang.foreign.MemorySegment;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
- * Where oneDNN's blocked order puts the values of a tile, and a copy of 16-bit values into it: for
- * them oneDNN's own conversion runs at 0.02 GB/s (f16 everywhere, bf16 without AVX-512).
+ * Where oneDNN's blocked order puts the values of a tile, and how 16-bit ones get there: oneDNN's
+ * own conversion of them runs at 0.02 GB/s (f16 everywhere, bf16 without AVX-512) or is missing.
  *
  * @param depthBlock inputs of a block
  * @param colBlock outputs of a block
@@ -63,40 +63,59 @@ record BlockedLayout(int depthBlock, int colBlock, long depthStride, long colStr
   }
 
   /**
-   * Copies a tile of 16-bit values.
+   * Brings a tile into this layout.
    *
-   * @param source row-major
+   * @param source row-major values of {@code sourceType}
    * @param from index of the tile's first value
    * @param stride values from one output to the next
-   * @param packed zeroed, so that what only fills a block stays 0
+   * @param packed zeroed values of the 16-bit {@code type}: what only fills a block stays 0
    * @param to index of its first value
    */
-  void copyShorts(
+  void pack(
       MemorySegment source,
+      DType sourceType,
       long from,
       int stride,
       int rows,
       int cols,
       MemorySegment packed,
+      DType type,
       long to) {
-    for (int n = 0; n < rows; n += colBlock) {
-      int outputs = Math.min(colBlock, rows - n);
+    for (int n = 0; n < rows; n++) {
+      int first = n % colBlock * depthBlock;
+      long blocks = to + n / colBlock * colStride;
       for (int k = 0; k < cols; k += depthBlock) {
-        int inputs = Math.min(depthBlock, cols - k);
-        long block = to + n / colBlock * colStride + k / depthBlock * depthStride;
-        for (int i = 0; i < outputs; i++) {
-          copyRun(source, from + (long) (n + i) * stride + k, inputs, packed, block, i);
+        long run = from + (long) n * stride + k;
+        long block = blocks + k / depthBlock * depthStride;
+        int count = Math.min(depthBlock, cols - k);
+        if (sourceType == type) {
+          copyRun(source, run, count, packed, block, first);
+        } else {
+          roundRun(source, sourceType, run, count, packed, type, block, first);
         }
       }
     }
   }
 
   private void copyRun(
-      MemorySegment source, long from, int count, MemorySegment packed, long block, int output) {
-    int first = output * depthBlock;
+      MemorySegment source, long from, int count, MemorySegment packed, long block, int first) {
     for (int i = 0; i < count; i++) {
       short bits = source.get(DType.LE_SHORT, (from + i) << 1);
       packed.set(DType.LE_SHORT, (block + within[first + i]) << 1, bits);
+    }
+  }
+
+  private void roundRun(
+      MemorySegment source,
+      DType sourceType,
+      long from,
+      int count,
+      MemorySegment packed,
+      DType type,
+      long block,
+      int first) {
+    for (int i = 0; i < count; i++) {
+      type.set(packed, block + within[first + i], sourceType.get(source, from + i));
     }
   }
 

@@ -14,18 +14,26 @@ public final class OneDnn {
         Library.reason().isEmpty() ? SelfCheck.failure() : Library.reason();
   }
 
+  /** Holds the outcome of the trial in bf16. */
+  private static final class Bf16Trial {
+    static final String REASON = SelfCheck.bf16Failure();
+  }
+
   /** Why it cannot run, or empty where it can. */
   public static Optional<String> refusal() {
     return Optional.of(Trial.REASON).filter(reason -> !reason.isEmpty());
   }
 
-  /** Why products of bf16 rows cannot run, or empty where they can; only where oneDNN runs. */
+  /** Why products of bf16 rows cannot run, or empty where they can. */
   public static Optional<String> bf16Refusal() {
+    if (refusal().isPresent()) {
+      return refusal();
+    }
     int isa = Library.dnnl().cpuIsa();
     if ((isa & AVX512_BF16) == AVX512_BF16) {
-      return Optional.empty();
+      return Optional.of(Bf16Trial.REASON).filter(reason -> !reason.isEmpty());
     }
-    String reason = "this CPU has no bf16 arithmetic (AVX-512 with BF16, or AMX); compute in f32";
+    String reason = "this CPU has no bf16 arithmetic (AVX-512 with BF16, or AMX); use onednn";
     return Optional.of("%s (instruction set 0x%x of oneDNN)".formatted(reason, isa));
   }
 

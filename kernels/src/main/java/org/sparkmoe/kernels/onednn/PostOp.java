@@ -20,7 +20,7 @@ public record PostOp(Kind kind, float alpha, float beta) {
     /** {@code alpha·x + beta}. */
     LINEAR(0x26),
     /** {@code gelu(x)}, tanh form. */
-    GELU_TANH(0x2a),
+    GELU_TANH(0x2b),
     /** {@code x·σ(alpha·x)}. */
     SWISH(0x2c),
     /** {@code min(max(x, alpha), beta)}. */

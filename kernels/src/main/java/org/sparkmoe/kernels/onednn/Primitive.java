@@ -17,6 +17,8 @@ import java.util.Arrays;
 final class Primitive {
   private static final Cleaner CLEANER = Cleaner.create();
   private static final int SCRATCHPAD = 80;
+  private static final int ARG_FROM = 1;
+  private static final int ARG_TO = 17;
   private static final int IN_ORDER = 1;
   private static final long ALLOCATE = -1;
   private static final long EXEC_ARG_BYTES = 16;
@@ -52,6 +54,31 @@ final class Primitive {
         scratch ? append(descriptors, Descriptors.copy(scratchpad, handles)) : descriptors.clone();
     this.handles = handles;
     CLEANER.register(this, handles);
+  }
+
+  /**
+   * Compiles a copy from one order or type to another; its arguments are the source and the copy.
+   *
+   * @param handles owns both descriptors; taken over
+   */
+  static Primitive reorder(long from, long to, Handles handles) {
+    Dnnl dnnl = Library.dnnl();
+    dnnl.useOneThread();
+    try (Handles temporary = new Handles()) {
+      long desc =
+          temporary.own(
+              dnnl.create(
+                  "dnnl_reorder_primitive_desc_create",
+                  dnnl.bindings().reorderPrimitiveDescCreate(),
+                  from,
+                  dnnl.engine(),
+                  to,
+                  dnnl.engine(),
+                  0L),
+              "dnnl_primitive_desc_destroy",
+              dnnl.bindings().primitiveDescDestroy());
+      return new Primitive(desc, new int[] {ARG_FROM, ARG_TO}, new long[] {from, to}, handles);
+    }
   }
 
   /** A call nobody else uses, until it is executed. */

@@ -9,8 +9,6 @@ import org.sparkmoe.kernels.tensor.DType;
 /** The order in which a kernel of oneDNN reads a tile of weights, and how to bring one into it. */
 final class WeightOrder {
   private static final Cleaner CLEANER = Cleaner.create();
-  private static final int ARG_FROM = 1;
-  private static final int ARG_TO = 17;
 
   private final long descriptor;
   private final int rows;
@@ -67,8 +65,9 @@ final class WeightOrder {
       DType sourceType,
       MemorySegment packed,
       long to) {
-    if (sourceType == type && type != DType.F32) {
-      layout.copyShorts(source, from, stride, rows, cols, packed, to / type.bytes());
+    if (type != DType.F32) {
+      long first = to / type.bytes();
+      layout.pack(source, sourceType, from, stride, rows, cols, packed, type, first);
       return;
     }
     Primitive.Call call =
@@ -79,28 +78,11 @@ final class WeightOrder {
   }
 
   private Primitive conversion(Source source) {
-    Dnnl dnnl = Library.dnnl();
-    dnnl.useOneThread();
     Handles handles = new Handles();
-    try (Handles temporary = new Handles()) {
-      // oneDNN's weights are K × N: a step along K is one value here, a step along N a whole row
-      long from =
-          Descriptors.strided(
-              source.type(), /* rows= */ cols, /* cols= */ rows, 1, source.stride(), handles);
-      long to = Descriptors.copy(descriptor, handles);
-      long desc =
-          temporary.own(
-              dnnl.create(
-                  "dnnl_reorder_primitive_desc_create",
-                  dnnl.bindings().reorderPrimitiveDescCreate(),
-                  from,
-                  dnnl.engine(),
-                  to,
-                  dnnl.engine(),
-                  0L),
-              "dnnl_primitive_desc_destroy",
-              dnnl.bindings().primitiveDescDestroy());
-      return new Primitive(desc, new int[] {ARG_FROM, ARG_TO}, new long[] {from, to}, handles);
-    }
+    // oneDNN's weights are K × N: a step along K is one value here, a step along N a whole row
+    long from =
+        Descriptors.strided(
+            source.type(), /* rows= */ cols, /* cols= */ rows, 1, source.stride(), handles);
+    return Primitive.reorder(from, Descriptors.copy(descriptor, handles), handles);
   }
 }

@@ -13,7 +13,7 @@ import org.sparkmoe.kernels.backend.BackendSelector.Selection;
 
 final class BackendSelectorTest {
   private static final Optional<String> NO_ONEDNN = Optional.of("libdnnl.so.3 is missing");
-  private static final Probes MODERN = new Probes(true, 256, true, NO_ONEDNN);
+  private static final Probes MODERN = new Probes(true, 256, true, NO_ONEDNN, NO_ONEDNN);
 
   @Test
   void autoTakesTheFastestAndKeepsTheRefusals() {
@@ -30,8 +30,16 @@ final class BackendSelectorTest {
 
   @Test
   void oneDnnComesBeforeVectorWhereItRuns() {
-    Probes probes = new Probes(true, 256, true, Optional.empty());
+    Probes probes = new Probes(true, 256, true, Optional.empty(), Optional.empty());
     assertThat(BackendSelector.select(Request.auto(), probes).backend()).isEqualTo(Backend.ONEDNN);
+  }
+
+  @Test
+  void bf16IsChosenByNameOnly() {
+    Probes probes = new Probes(false, 0, true, NO_ONEDNN, Optional.empty());
+    assertThat(BackendSelector.select(Request.auto(), probes).backend()).isEqualTo(Backend.SCALAR);
+    assertThat(BackendSelector.select(Request.parse("onednn-bf16"), probes))
+        .hasToString("onednn-bf16");
   }
 
   @Test
@@ -50,7 +58,7 @@ final class BackendSelectorTest {
   })
   void autoFallsToScalarAndSaysWhy(boolean module, int bits, boolean jit, String reason) {
     Selection selection =
-        BackendSelector.select(Request.auto(), new Probes(module, bits, jit, NO_ONEDNN));
+        BackendSelector.select(Request.auto(), new Probes(module, bits, jit, NO_ONEDNN, NO_ONEDNN));
     assertThat(selection.backend()).isEqualTo(Backend.SCALAR);
     assertThat(selection.refusals()).last().asString().startsWith("vector: ").contains(reason);
   }
@@ -65,7 +73,7 @@ final class BackendSelectorTest {
     assertThatThrownBy(
             () ->
                 BackendSelector.select(
-                    Request.parse("VECTOR"), new Probes(false, 0, true, NO_ONEDNN)))
+                    Request.parse("VECTOR"), new Probes(false, 0, true, NO_ONEDNN, NO_ONEDNN)))
         .hasMessageContaining("is not loaded");
   }
 
@@ -78,7 +86,8 @@ final class BackendSelectorTest {
   @Test
   void unknownNamesListTheChoices() {
     assertThatThrownBy(() -> Request.parse("fast"))
-        .hasMessage("unknown backend 'fast'; choose auto, scalar, vector, onednn, cuda");
+        .hasMessage(
+            "unknown backend 'fast'; choose auto, scalar, vector, onednn, onednn-bf16, cuda");
   }
 
   @Test

@@ -1,11 +1,12 @@
 package org.sparkmoe.kernels.experts;
 
+import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.testing.NeedsOneDnn;
 
 @NeedsOneDnn
 final class OneDnnFusedExpertsTest extends FusedExpertsContract {
   @Override
   ExpertKernel kernel() {
-    return new OneDnnExpertKernel();
+    return new OneDnnExpertKernel(DType.F32);
   }
 }

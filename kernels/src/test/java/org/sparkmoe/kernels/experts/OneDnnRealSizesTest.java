@@ -1,12 +1,16 @@
 package org.sparkmoe.kernels.experts;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.sparkmoe.kernels.onednn.OneDnn;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
 import org.sparkmoe.kernels.tensor.Workspace;
@@ -22,11 +26,26 @@ final class OneDnnRealSizesTest {
   private static final int ROWS = 300;
   private static final int[] COUNTS = {1, 2, 3, 7, 8, 15, 17, 31, 48, 65, 100, 129, 255, 256, 300};
 
-  private final OneDnnExpertKernel kernel = new OneDnnExpertKernel();
+  private static final OneDnnExpertKernel F32 = new OneDnnExpertKernel(DType.F32);
 
   @ParameterizedTest
   @EnumSource
   void agreesWithF64(DType dtype) {
+    agreesWithF64(F32, dtype, 1e-5);
+  }
+
+  @Test
+  void bf16AgreesWithF64() {
+    agreesWithF64(bf16(), DType.BF16, 1e-2);
+  }
+
+  private static OneDnnExpertKernel bf16() {
+    Optional<String> refusal = OneDnn.bf16Refusal();
+    assumeTrue(refusal.isEmpty(), () -> refusal.orElseThrow());
+    return new OneDnnExpertKernel(DType.BF16);
+  }
+
+  private static void agreesWithF64(OneDnnExpertKernel kernel, DType dtype, double tolerance) {
     RandomTensors random = new RandomTensors(61);
     ExpertWeights weights = random.expert(HIDDEN, INTERMEDIATE, true, true, dtype);
     int rows = 5;
@@ -35,7 +54,7 @@ final class OneDnnRealSizesTest {
     try (Arena arena = Arena.ofConfined()) {
       PreparedExpert expert = kernel.prepare(weights, Activation.SILU, arena);
       assertThat(expert.bytes()).as("stored width").isEqualTo(weights.bytes());
-      forward(expert, x, y, arena);
+      forward(kernel, expert, x, y, arena);
     }
     for (int row = 0; row < rows; row++) {
       double[] token = widen(Rows.row(x, HIDDEN, row));
@@ -50,24 +69,37 @@ final class OneDnnRealSizesTest {
         expected[h] = (float) exact[h];
       }
       Rows.assertClose(
-          Rows.row(y, HIDDEN, row), expected, HIDDEN, 1e-5, dtype + ", row " + row + ", " + random);
+          Rows.row(y, HIDDEN, row),
+          expected,
+          HIDDEN,
+          tolerance,
+          dtype + ", row " + row + ", " + random);
     }
   }
 
   @ParameterizedTest
   @EnumSource
   void aRowHasTheSameBitsInBatchesOfAnySize(DType dtype) {
+    sameBits(F32, dtype);
+  }
+
+  @Test
+  void bf16RowsHaveTheSameBitsInBatchesOfAnySize() {
+    sameBits(bf16(), DType.BF16);
+  }
+
+  private static void sameBits(OneDnnExpertKernel kernel, DType dtype) {
     RandomTensors random = new RandomTensors(67);
     ExpertWeights weights = random.expert(HIDDEN, INTERMEDIATE, true, false, dtype);
     float[] x = random.normals(ROWS * HIDDEN, 1);
     float[] all = new float[x.length];
     try (Arena arena = Arena.ofConfined()) {
       PreparedExpert expert = kernel.prepare(weights, Activation.SILU, arena);
-      forward(expert, x, all, arena);
+      forward(kernel, expert, x, all, arena);
       for (int count : COUNTS) {
         int from = ROWS - count;
         float[] y = new float[count * HIDDEN];
-        forward(expert, Arrays.copyOfRange(x, from * HIDDEN, x.length), y, arena);
+        forward(kernel, expert, Arrays.copyOfRange(x, from * HIDDEN, x.length), y, arena);
         Rows.assertSameBits(
             y,
             Arrays.copyOfRange(all, from * HIDDEN, all.length),
@@ -76,7 +108,8 @@ final class OneDnnRealSizesTest {
     }
   }
 
-  private void forward(PreparedExpert expert, float[] x, float[] y, Arena arena) {
+  private static void forward(
+      OneDnnExpertKernel kernel, PreparedExpert expert, float[] x, float[] y, Arena arena) {
     int rows = x.length / HIDDEN;
     long bytes = kernel.workspaceBytes(rows, HIDDEN, INTERMEDIATE);
     Workspace ws = kernel.workspace(bytes, arena);
