@@ -1,5 +1,6 @@
 package org.sparkmoe.udfs.testing;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import org.apache.hadoop.conf.Configuration;
@@ -19,6 +20,7 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * combine have to reproduce bit for bit. For layers without an output bias.
  */
 public final class PlainLayer implements AutoCloseable {
+  private final Arena arena = Arena.ofShared();
   private final LayerTensors tensors;
   private final PreparedLayer layer;
   private final MoeLayerSpec spec;
@@ -135,5 +137,6 @@ public final class PlainLayer implements AutoCloseable {
   public void close() {
     layer.close();
     tensors.close();
+    arena.close();
   }
 }
