@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -26,6 +27,7 @@ import org.sparkmoe.datasets.tokens.LocalSpark;
 import org.sparkmoe.datasets.tokens.TokenOptions;
 import org.sparkmoe.job.run.Runs.Way;
 import org.sparkmoe.kernels.backend.Backend;
+import org.sparkmoe.kernels.backend.Probes;
 import org.sparkmoe.kernels.testing.Rows;
 
 /**
@@ -38,11 +40,19 @@ final class FixtureJobTest {
   private static final double OUTPUT_TOLERANCE = 2e-5;
   private static final float WEIGHT_TOLERANCE = 1e-5f;
   private static final int[] LANES = {0, 1, 2, 3, 5};
+  private static final int[] FEWER_LANES = {0, 2};
 
   @TempDir private Path folder;
 
   private static List<Fixtures.Block> blocks() {
     return Fixtures.blocks();
+  }
+
+  /** oneDNN is left out only where its library cannot be loaded. */
+  private static List<Backend> runnable() {
+    return Stream.of(Backend.SCALAR, Backend.VECTOR, Backend.ONEDNN)
+        .filter(backend -> Probes.gather(List.of(backend)).refusal(backend).isEmpty())
+        .toList();
   }
 
   @ParameterizedTest
@@ -52,9 +62,9 @@ final class FixtureJobTest {
     Runs.input(spark, block).write().parquet(input.toString());
     try (SafetensorsFile reference = Fixtures.reference(block.family())) {
       float[] expected = ReferenceRoutes.floats(reference, block.module() + ".output");
-      for (Backend backend : List.of(Backend.SCALAR, Backend.VECTOR)) {
+      for (Backend backend : runnable()) {
         SortedMap<Long, byte[]> first = null;
-        for (int lanes : LANES) {
+        for (int lanes : backend == Backend.ONEDNN ? FEWER_LANES : LANES) {
           Way way = new Way(backend, lanes);
           Path output = folder.resolve(way.toString());
           RunSummary summary =
