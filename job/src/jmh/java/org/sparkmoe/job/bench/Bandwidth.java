@@ -4,35 +4,50 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import jdk.incubator.vector.LongVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
-/** How fast memory can be read: a sum over a gibibyte, as STREAM would read it. */
-final class Bandwidth {
+/**
+ * How fast memory can be read: a sum over a gibibyte by all threads, as STREAM would read it.
+ * Measured in turn with what is compared to it, because the bandwidth of a shared machine comes and
+ * goes.
+ */
+final class Bandwidth implements AutoCloseable {
   private static final long BYTES = 1L << 30;
+  private static final int PAGE = 4096;
   private static final VectorSpecies<Long> LONGS = LongVector.SPECIES_PREFERRED;
 
-  private Bandwidth() {}
+  private final Arena arena = Arena.ofShared();
+  private final MemorySegment data = arena.allocate(BYTES, 64);
+  private final AtomicLong sums = new AtomicLong();
+  private final Workers workers;
+  private final long slice;
 
-  /** Bytes per second that {@code threads} threads read together. */
-  static double read(int threads, double seconds) {
-    try (Arena arena = Arena.ofShared();
-        Workers workers = new Workers(threads)) {
-      MemorySegment data = arena.allocate(BYTES, 64);
-      data.fill((byte) 1);
-      long slice = BYTES / threads / 4096 * 4096;
-      AtomicLong sums = new AtomicLong();
-      Runnable read =
-          () -> workers.run(worker -> sums.addAndGet(sum(data.asSlice(worker * slice, slice))));
-      Timing timing = Rounds.of(List.of(read), seconds).getFirst();
-      if (sums.get() == 0) {
-        throw new AssertionError("ones sum to something");
-      }
-      return slice * threads / timing.median();
+  Bandwidth(int threads) {
+    workers = new Workers(threads);
+    slice = BYTES / threads / PAGE * PAGE;
+    data.fill((byte) 1);
+  }
+
+  /** Reads everything once. */
+  void run() {
+    workers.run(worker -> sums.addAndGet(sum(data.asSlice(worker * slice, slice))));
+    if (sums.get() == 0) {
+      throw new AssertionError("ones sum to something");
     }
+  }
+
+  /** Bytes per second of a {@link #run} that took {@code time}. */
+  double rate(Timing time) {
+    return slice * workers.size() / time.median();
+  }
+
+  @Override
+  public void close() {
+    workers.close();
+    arena.close();
   }
 
   /** Four sums, so that no addition waits for the one before it. */

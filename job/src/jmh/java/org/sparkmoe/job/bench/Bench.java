@@ -25,24 +25,22 @@ final class Bench {
   void run(List<String> args) {
     report.title("moe bench");
     report.section("Machine");
-    double bandwidth = Bandwidth.read(settings.threads(), 1);
-    report.lines(machine(args, bandwidth));
+    report.lines(machine(args));
     for (Part part : settings.parts()) {
       switch (part) {
         case LAYER -> settings.shapes().forEach(new LayerBench(settings, report)::run);
         case GEMM -> new GemmBench(settings, report).run();
-        case SCALING ->
-            settings.shapes().forEach(new ScalingBench(settings, report, bandwidth)::run);
+        case SCALING -> settings.shapes().forEach(new ScalingBench(settings, report)::run);
         case JOB -> settings.shapes().forEach(new JobBench(settings, report)::run);
       }
     }
   }
 
-  private List<String> machine(List<String> args, double bandwidth) {
+  private List<String> machine(List<String> args) {
     List<String> lines = new ArrayList<>(Machine.lines());
     lines.add(
         "read bandwidth: %s GB/s by %d threads"
-            .formatted(Figures.rate(bandwidth / 1e9), settings.threads()));
+            .formatted(Figures.rate(bandwidth() / 1e9), settings.threads()));
     lines.add("OpenBLAS kernels: " + Peer.blas().coreName());
     lines.add("threads of everybody: " + settings.threads());
     Probes probes = Probes.gather(List.of(Backend.values()));
@@ -54,5 +52,11 @@ final class Bench {
     lines.add("date: " + LocalDate.now(ZoneOffset.UTC));
     lines.add("command: job/bin/moe bench " + String.join(" ", args));
     return lines;
+  }
+
+  private double bandwidth() {
+    try (Bandwidth bandwidth = new Bandwidth(settings.threads())) {
+      return bandwidth.rate(Rounds.of(List.of(bandwidth::run), settings.seconds()).getFirst());
+    }
   }
 }

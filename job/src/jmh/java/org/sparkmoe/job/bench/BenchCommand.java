@@ -1,5 +1,6 @@
 package org.sparkmoe.job.bench;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -98,7 +99,8 @@ final class BenchCommand implements Callable<Integer> {
       split = ",",
       paramLabel = "NAME",
       defaultValue = "all",
-      description = "Our backends: vector, onednn, or all that run here. Default: all.")
+      description =
+          "Our backends: vector, onednn, onednn-bf16; or all that run here in f32. Default: all.")
   private List<String> backends;
 
   @Option(
@@ -155,6 +157,9 @@ final class BenchCommand implements Callable<Integer> {
         team >= 1 && team <= MOST_THREADS,
         "--threads %d is outside 1 to %d".formatted(team, MOST_THREADS));
     require(seconds > 0 && seconds <= 3600, "--seconds %s is outside 0 to 3600".formatted(seconds));
+    require(
+        markdown == null || Files.isDirectory(markdown.toAbsolutePath().getParent()),
+        "the folder of --markdown %s does not exist".formatted(markdown));
     tokens.forEach(count -> requireTokens("--tokens", count));
     requireTokens("--job-tokens", jobTokens);
     return new Settings(
@@ -162,7 +167,9 @@ final class BenchCommand implements Callable<Integer> {
         chosen("--shape", shapes, Shape.ALL, Shape::name),
         tokens,
         chosen("--routing", routings, List.of(RoutingKind.values()), RoutingKind::option),
-        chosen("--backend", backends, runnable(), Backend::option),
+        backends.equals(List.of("all"))
+            ? runnable().stream().filter(backend -> backend != Backend.ONEDNN_BF16).toList()
+            : chosen("--backend", backends, runnable(), Backend::option),
         peers.equals(List.of("none"))
             ? List.of()
             : chosen("--peers", peers, List.of(Peer.values()), Peer::option),

@@ -28,8 +28,8 @@ final class Figures {
     return format("%,.0f", value);
   }
 
-  static String gibibytes(double bytes) {
-    return format("%.2f GiB", bytes / (1L << 30));
+  static String gibibytes(long bytes) {
+    return format("%.2f GiB", (double) bytes / (1L << 30));
   }
 
   /** f32, bf16 or f16. */

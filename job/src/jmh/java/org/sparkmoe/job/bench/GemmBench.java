@@ -52,14 +52,14 @@ final class GemmBench {
       Matrix w = new Matrix(data, DType.F32, SIZE, SIZE);
       List<Runnable> runs = new ArrayList<>();
       runs.add(() -> blas.multiply(m, SIZE, SIZE, x, w.data(), y));
-      prove("OpenBLAS", runs.getLast(), m, x, w, y);
+      prove("OpenBLAS", runs.getLast(), m, x, w, y, LayerProof.PEER);
       for (Backend backend : settings.backends()) {
         ExpertKernel kernel = ExpertKernel.of(backend);
         Gemm gemm = kernel.gemm();
         PackedMatrix packed = gemm.pack(w, arena);
         Workspace ws = kernel.workspace(gemm.workspaceBytes(m, SIZE), arena);
         runs.add(() -> gemm.multiply(m, x, packed, null, y, ws));
-        prove(backend.name(), runs.getLast(), m, x, w, y);
+        prove(backend.name(), runs.getLast(), m, x, w, y, LayerProof.tolerance(backend));
       }
       return cells(m, Rounds.of(runs, settings.seconds()));
     }
@@ -82,7 +82,13 @@ final class GemmBench {
   }
 
   private static void prove(
-      String name, Runnable run, int m, MemorySegment x, Matrix w, MemorySegment y) {
+      String name,
+      Runnable run,
+      int m,
+      MemorySegment x,
+      Matrix w,
+      MemorySegment y,
+      double tolerance) {
     y.fill((byte) -1);
     run.run();
     for (int row : new int[] {0, m - 1}) {
@@ -92,7 +98,7 @@ final class GemmBench {
           x.asSlice(at, DType.F32.bytes(SIZE)),
           w,
           y.asSlice(at, DType.F32.bytes(SIZE)),
-          LayerProof.F32);
+          tolerance);
     }
   }
 

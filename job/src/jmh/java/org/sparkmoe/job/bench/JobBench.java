@@ -116,6 +116,7 @@ final class JobBench {
               Optional.of(lanes == 0 ? DispatchMode.REPLICATED : DispatchMode.EP),
               lanes == 0 ? OptionalInt.empty() : OptionalInt.of(lanes),
               JobRequest.Placement.LINEAR,
+              OptionalLong.empty(),
               true,
               OptionalLong.of(0));
       RunSummary summary =
@@ -153,12 +154,7 @@ final class JobBench {
         MemorySegment.copy(MemorySegment.ofArray(bytes), 0, out, sample * rowBytes, rowBytes);
       }
       LayerProof.checkLayer(
-          "the job on " + backend,
-          weights,
-          SAMPLES,
-          x,
-          out,
-          LayerProof.tolerance(backend, weights.dtype()));
+          "the job on " + backend, weights, SAMPLES, x, out, LayerProof.tolerance(backend));
     }
   }
 

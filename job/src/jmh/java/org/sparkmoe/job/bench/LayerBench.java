@@ -11,6 +11,7 @@ import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.bench.RandomLayer;
 import org.sparkmoe.kernels.bench.RoutingKind;
 import org.sparkmoe.kernels.bench.Shape;
+import org.sparkmoe.kernels.tensor.DType;
 
 /** The whole layer on every backend beside its peers, shape by shape. */
 final class LayerBench {
@@ -24,6 +25,12 @@ final class LayerBench {
 
   /** Measures one shape. */
   void run(Shape shape) {
+    Optional<String> shortage = Machine.shortage(bytes(shape));
+    if (shortage.isPresent()) {
+      report.section(shape + ", skipped");
+      report.lines(shortage.stream().toList());
+      return;
+    }
     try (RandomLayer weights = new RandomLayer(shape, settings.weights(), true)) {
       List<OurLayer> ours = new ArrayList<>();
       try {
@@ -40,6 +47,13 @@ final class LayerBench {
         ours.forEach(OurLayer::close);
       }
     }
+  }
+
+  /** Bytes of the weights: stored, widened for peers, and packed by each backend. */
+  private long bytes(Shape shape) {
+    long stored = shape.f32Bytes() / Float.BYTES * settings.weights().bytes();
+    long wide = settings.weights() == DType.F32 ? 0 : shape.f32Bytes();
+    return stored * (1 + settings.backends().size()) + wide;
   }
 
   private void cell(RandomLayer weights, List<OurLayer> ours, RoutingKind routing, int tokens) {
@@ -59,7 +73,7 @@ final class LayerBench {
       List<double[]> ourSamples = new ArrayList<>();
       ours.forEach(layer -> ourSamples.add(new double[0]));
       for (Peer peer : settings.peers()) {
-        Optional<String> refusal = peer.refusal(shape);
+        Optional<String> refusal = peer.refusalNow(shape);
         if (refusal.isPresent()) {
           skipped.put(peer, refusal.get());
           continue;
@@ -74,7 +88,14 @@ final class LayerBench {
       }
       List<List<String>> all = new ArrayList<>();
       for (int i = 0; i < ours.size(); i++) {
-        all.add(row(ours.get(i).name(), new Timing(ourSamples.get(i)), batch, shape, ours.size()));
+        all.add(
+            row(
+                ours.get(i).name(),
+                new Timing(ourSamples.get(i)),
+                batch,
+                shape,
+                settings.weights(),
+                ours.size()));
       }
       all.addAll(rows);
       report.table(header(ours), all);
@@ -92,7 +113,7 @@ final class LayerBench {
     runs.add(() -> other.run(batch));
     List<Timing> timings = Rounds.of(runs, settings.seconds());
     Timing theirs = timings.getLast();
-    List<String> row = row(other.name(), theirs, batch, shape, 0);
+    List<String> row = row(other.name(), theirs, batch, shape, DType.F32, 0);
     for (int i = 0; i < ours.size(); i++) {
       keep(ourSamples, i, timings.get(i));
       row.add(Figures.ratio(timings.get(i).ratioTo(theirs)));
@@ -117,14 +138,16 @@ final class LayerBench {
   }
 
   private static List<String> header(List<OurLayer> ours) {
-    List<String> header = new ArrayList<>(List.of("", "ms", "±", "GFLOP/s", "tokens/s"));
+    List<String> header =
+        new ArrayList<>(List.of("", "ms", "±", "GFLOP/s", "weights GB/s", "tokens/s"));
     ours.forEach(layer -> header.add(layer.name() + " is faster by"));
     return header;
   }
 
   private static List<String> row(
-      String name, Timing timing, Batch batch, Shape shape, int emptyRatios) {
+      String name, Timing timing, Batch batch, Shape shape, DType dtype, int emptyRatios) {
     double seconds = timing.median();
+    double bytes = (double) batch.active() * dtype.bytes(shape.expertValues());
     List<String> row =
         new ArrayList<>(
             List.of(
@@ -132,6 +155,7 @@ final class LayerBench {
                 Figures.millis(seconds),
                 Figures.percent(timing.spread()),
                 Figures.rate(shape.flops(batch.tokens()) / seconds / 1e9),
+                Figures.rate(bytes / seconds / 1e9),
                 Figures.count(batch.tokens() / seconds)));
     for (int i = 0; i < emptyRatios; i++) {
       row.add("");

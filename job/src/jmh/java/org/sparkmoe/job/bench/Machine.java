@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -40,6 +41,16 @@ final class Machine {
   /** Memory that this process alone holds: heap and native, no mapped files. */
   static OptionalLong anonymousBytes() {
     return kibibytes("/proc/self/status", "RssAnon");
+  }
+
+  /** Why {@code bytes} more cannot be held; empty where they can, or where nobody knows. */
+  static Optional<String> shortage(long bytes) {
+    OptionalLong available = availableBytes();
+    return available.isEmpty() || bytes <= available.getAsLong()
+        ? Optional.empty()
+        : Optional.of(
+            "it needs %s of memory, %s are free"
+                .formatted(Figures.gibibytes(bytes), Figures.gibibytes(available.getAsLong())));
   }
 
   private static String memory() {

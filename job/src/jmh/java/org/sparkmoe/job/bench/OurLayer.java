@@ -68,7 +68,7 @@ final class OurLayer implements Contender {
         batch.tokens(),
         batch.x(),
         batch.out(),
-        LayerProof.tolerance(layer.kernel().backend(), weights.dtype()));
+        LayerProof.tolerance(layer.kernel().backend()));
   }
 
   @Override

@@ -81,9 +81,14 @@ enum Peer {
   /** Bytes that it holds beside the weights all share. */
   abstract long bytes(Shape shape);
 
-  /** Why it cannot run here. */
+  /** Why it cannot run here, by its own nature. */
   Optional<String> refusal(Shape shape) {
     return Optional.empty();
+  }
+
+  /** Why it cannot run here now. */
+  final Optional<String> refusalNow(Shape shape) {
+    return refusal(shape).or(() -> Machine.shortage(bytes(shape)));
   }
 
   /** The name in options. */

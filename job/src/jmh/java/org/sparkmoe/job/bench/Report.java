@@ -30,6 +30,9 @@ final class Report {
 
   /** Lines of prose. */
   void lines(List<String> lines) {
+    if (lines.isEmpty()) {
+      return;
+    }
     for (String line : lines) {
       out.println("  " + line);
       markdown.append("- ").append(line).append('\n');
@@ -53,7 +56,7 @@ final class Report {
       out.println("  " + padded(row, widths, "  "));
     }
     out.flush();
-    markdown.append("\n| ").append(padded(header, widths, " | ")).append(" |\n|---|");
+    markdown.append("| ").append(padded(header, widths, " | ")).append(" |\n|---|");
     markdown.append("---:|".repeat(widths.length - 1)).append('\n');
     for (List<String> row : rows) {
       markdown.append("| ").append(padded(row, widths, " | ")).append(" |\n");

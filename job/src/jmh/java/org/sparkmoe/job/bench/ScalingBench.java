@@ -21,17 +21,10 @@ final class ScalingBench {
 
   private final Settings settings;
   private final Report report;
-  private final double bandwidth;
 
-  /**
-   * The part.
-   *
-   * @param bandwidth bytes per second that can be read
-   */
-  ScalingBench(Settings settings, Report report, double bandwidth) {
+  ScalingBench(Settings settings, Report report) {
     this.settings = settings;
     this.report = report;
-    this.bandwidth = bandwidth;
   }
 
   void run(Shape shape) {
@@ -96,12 +89,15 @@ final class ScalingBench {
     Shape doubled = shape.withExperts(2 * shape.experts());
     try (RandomLayer weights = layer(doubled, DType.F32);
         OurLayer more = new OurLayer(weights, backend, settings.threads());
+        Bandwidth bandwidth = new Bandwidth(settings.threads());
         Arena arena = Arena.ofShared()) {
       Batch same = Batch.of(weights, batch.tokens(), arena);
       more.prove(same);
       List<Timing> times =
-          Rounds.of(List.of(() -> some.run(batch), () -> more.run(same)), settings.seconds());
-      double reading = (more.packedBytes() - some.packedBytes()) / bandwidth;
+          Rounds.of(
+              List.of(() -> some.run(batch), () -> more.run(same), bandwidth::run),
+              settings.seconds());
+      double reading = (more.packedBytes() - some.packedBytes()) / bandwidth.rate(times.getLast());
       double ratio = times.get(0).ratioTo(times.get(1));
       return List.of(Figures.ratio(ratio), Figures.ratio(ratio - reading / times.get(0).median()));
     }
@@ -110,9 +106,13 @@ final class ScalingBench {
   private String ofBandwidth(RandomLayer weights, OurLayer layer, Arena arena) {
     Batch batch = Batch.of(weights, tokens(weights.shape(), FEW_ROWS), arena);
     layer.prove(batch);
-    Timing time = Rounds.of(List.of(() -> layer.run(batch)), settings.seconds()).getFirst();
-    double bytes = (double) batch.active() * weights.dtype().bytes(weights.shape().expertValues());
-    return Figures.percent(bytes / time.median() / bandwidth);
+    try (Bandwidth bandwidth = new Bandwidth(settings.threads())) {
+      List<Timing> times =
+          Rounds.of(List.of(() -> layer.run(batch), bandwidth::run), settings.seconds());
+      double bytes =
+          (double) batch.active() * weights.dtype().bytes(weights.shape().expertValues());
+      return Figures.percent(bytes / times.getFirst().median() / bandwidth.rate(times.getLast()));
+    }
   }
 
   private RandomLayer layer(Shape shape, DType dtype) {

@@ -105,7 +105,7 @@ public class GemmBenchmark {
           x.asSlice(DType.F32.bytes((long) row * k), DType.F32.bytes(k)),
           first,
           y.asSlice(DType.F32.bytes((long) row * n), DType.F32.bytes(n)),
-          LayerProof.tolerance(backend, dtype));
+          LayerProof.tolerance(backend));
     }
   }
 

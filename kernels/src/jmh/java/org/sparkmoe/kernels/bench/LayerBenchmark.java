@@ -90,8 +90,7 @@ public class LayerBenchmark {
     out = arena.allocate(rows, 64);
     RandomValues.fill(x, DType.F32, 1, 1);
     layer.forward(tokens, x, out, ws, team, ExpertClock.NONE);
-    LayerProof.checkLayer(
-        backend.name(), weights, tokens, x, out, LayerProof.tolerance(backend, dtype));
+    LayerProof.checkLayer(backend.name(), weights, tokens, x, out, LayerProof.tolerance(backend));
     int[] ids = new int[tokens * sizes.topK()];
     layer.route(tokens, x, ids, new float[ids.length], ws);
     flops = sizes.flops(tokens);

@@ -19,20 +19,16 @@ public final class LayerProof {
   /** Other libraries' f32: some approximate the activation's exponential. */
   public static final double PEER = 1e-4;
 
-  /** bf16 arithmetic, as a backend may use on weights stored in bf16. */
+  /** Rows and weights rounded to bf16. */
   public static final double BF16 = 1e-2;
 
   private static final int SAMPLES = 4;
 
   private LayerProof() {}
 
-  /**
-   * What may lie between a backend's result and SCALAR.
-   *
-   * @param weights how the experts are stored
-   */
-  public static double tolerance(Backend backend, DType weights) {
-    return backend == Backend.ONEDNN && weights == DType.BF16 ? BF16 : F32;
+  /** What may lie between a backend's result and SCALAR. */
+  public static double tolerance(Backend backend) {
+    return backend == Backend.ONEDNN_BF16 ? BF16 : F32;
   }
 
   /**

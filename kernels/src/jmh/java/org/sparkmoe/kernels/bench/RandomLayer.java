@@ -54,6 +54,16 @@ public final class RandomLayer implements LayerWeights, AutoCloseable {
     return shape;
   }
 
+  /** Router projection, E × H f32. */
+  public Matrix router() {
+    return router;
+  }
+
+  /** Expert {@code id} as stored. */
+  public ExpertWeights expert(int id) {
+    return ExpertWeights.gated(stored[id][0], stored[id][1], stored[id][2]);
+  }
+
   /** How the experts are stored. */
   public DType dtype() {
     return stored[0][0].dtype();
@@ -91,7 +101,7 @@ public final class RandomLayer implements LayerWeights, AutoCloseable {
 
   @Override
   public ExpertWeights expert(int id, SegmentAllocator memory) {
-    return ExpertWeights.gated(stored[id][0], stored[id][1], stored[id][2]);
+    return expert(id);
   }
 
   @Override
