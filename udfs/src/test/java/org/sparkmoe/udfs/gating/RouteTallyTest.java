@@ -28,7 +28,7 @@ final class RouteTallyTest {
   @Test
   void aCopyIsIndependent() {
     RouteTally tally = task(1, 0.5f);
-    RouteTally copy = (RouteTally) tally.copy();
+    RouteTally copy = tally.copy();
     tally.reset();
     assertThat(tally.isZero()).isTrue();
     assertThat(copy.rows()).isEqualTo(2);
