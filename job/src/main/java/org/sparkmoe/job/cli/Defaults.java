@@ -29,7 +29,7 @@ final class Defaults implements IDefaultValueProvider {
   private static final String PREFIX = "spark.moe.";
 
   /** Settings of executors, which no command has as an option. */
-  private static final Set<String> NO_OPTIONS = Set.of("cache.dir", "vector.bits");
+  private static final Set<String> NO_OPTIONS = Set.of("cache.dir", "natives.dir", "vector.bits");
 
   private final Map<String, String> values;
 

@@ -189,7 +189,13 @@ final class OptionsTest {
   @Test
   void settingsThatAreNoOptionsOfACommandPass() {
     Map<String, String> settings =
-        Map.of("spark.moe.cache.dir", folder.toString(), "spark.moe.vector.bits", "128");
+        Map.of(
+            "spark.moe.cache.dir",
+            folder.toString(),
+            "spark.moe.natives.dir",
+            folder.toString(),
+            "spark.moe.vector.bits",
+            "128");
 
     Cli.execute(settings, explain()).isDone();
   }
