@@ -33,6 +33,15 @@ final class Texts {
     for (Refusal refusal : planner.backend().refusals()) {
       lines.add("         not " + refusal);
     }
+    planner
+        .backend()
+        .backend()
+        .bitsDependOn()
+        .ifPresent(
+            what ->
+                lines.add(
+                    "         last digits depend on %s: the same bytes only from executors of one kind"
+                        .formatted(what)));
     lines.addAll(budget(planner.memory()));
     return lines;
   }

@@ -1,6 +1,7 @@
 package org.sparkmoe.kernels.backend;
 
 import java.util.Locale;
+import java.util.Optional;
 
 /** Implementations of the expert mathematics. */
 public enum Backend {
@@ -20,5 +21,17 @@ public enum Backend {
   /** The name in options: lower case, with a hyphen. */
   public String option() {
     return name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  /**
+   * What else than its input the bits of a row depend on; empty where nothing. No backend's rows
+   * depend on their neighbours, on batches or on the number of threads.
+   */
+  public Optional<String> bitsDependOn() {
+    return switch (this) {
+      case SCALAR, VECTOR -> Optional.empty();
+      case ONEDNN, ONEDNN_BF16 -> Optional.of("the instruction set of the CPU");
+      case CUDA -> Optional.of("the model of the GPU");
+    };
   }
 }
