@@ -45,7 +45,7 @@ final class GemmBench {
   }
 
   private List<String> row(OpenBlas blas, int m) {
-    try (Arena arena = Arena.ofConfined()) {
+    try (Arena arena = Arena.ofShared()) {
       MemorySegment x = random(arena, m, 1);
       MemorySegment y = arena.allocate(DType.F32.bytes((long) m * SIZE), 64);
       MemorySegment data = random(arena, SIZE, 1 / Math.sqrt(SIZE));
