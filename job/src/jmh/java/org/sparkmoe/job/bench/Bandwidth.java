@@ -17,6 +17,7 @@ import jdk.incubator.vector.VectorSpecies;
 final class Bandwidth implements AutoCloseable {
   private static final long BYTES = 1L << 30;
   private static final int PAGE = 4096;
+  private static final int WARM_UP = 4;
   private static final VectorSpecies<Long> LONGS = LongVector.SPECIES_PREFERRED;
 
   private final Arena arena = Arena.ofShared();
@@ -29,6 +30,10 @@ final class Bandwidth implements AutoCloseable {
     workers = new Workers(threads);
     slice = BYTES / threads / PAGE * PAGE;
     data.fill((byte) 1);
+    // Vector code crawls until it is compiled.
+    for (int i = 0; i < WARM_UP; i++) {
+      run();
+    }
   }
 
   /** Reads everything once. */
