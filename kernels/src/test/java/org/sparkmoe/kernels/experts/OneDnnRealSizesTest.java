@@ -7,6 +7,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -105,6 +106,27 @@ final class OneDnnRealSizesTest {
             Arrays.copyOfRange(all, from * HIDDEN, all.length),
             dtype + ", " + count + " rows, " + random);
       }
+    }
+  }
+
+  @Test
+  void threadsShareAnExpert() {
+    RandomTensors random = new RandomTensors(71);
+    ExpertWeights weights = random.expert(HIDDEN, INTERMEDIATE, true, true, DType.BF16);
+    float[] x = random.normals(20 * HIDDEN, 1);
+    try (Arena arena = Arena.ofShared()) {
+      PreparedExpert expert = F32.prepare(weights, Activation.SILU, arena);
+      float[] alone = new float[x.length];
+      forward(F32, expert, x, alone, arena);
+      IntStream.range(0, 64)
+          .parallel()
+          .forEach(
+              i -> {
+                int count = 1 + i % 20;
+                float[] y = new float[count * HIDDEN];
+                forward(F32, expert, Arrays.copyOf(x, y.length), y, arena);
+                Rows.assertSameBits(y, Arrays.copyOf(alone, y.length), count + " rows, " + random);
+              });
     }
   }
 
