@@ -55,8 +55,8 @@ final class BenchCommand implements Callable<Integer> {
       defaultValue = "all",
       description =
           "What to measure: layer (beside all peers), gemm (one product beside OpenBLAS), scaling"
-              + " (bf16 weights, twice the tokens, twice the experts), job (the Spark job beside"
-              + " its own kernels). Default: all.")
+              + " (bf16 weights, twice the tokens, twice the experts), memory, job (the Spark job"
+              + " beside its own kernels). Default: all.")
   private List<String> parts;
 
   @Option(
