@@ -11,6 +11,8 @@ final class Rounds {
   private static final double LEAST_SAMPLE_SECONDS = 0.03;
   private static final int LEAST_ROUNDS = 3;
   private static final int MOST_ROUNDS = 100;
+  private static final int STEADY_CALLS = 4;
+  private static final int MOST_WARM_CALLS = 50;
 
   private Rounds() {}
 
@@ -43,13 +45,22 @@ final class Rounds {
     return timings;
   }
 
-  /** Runs until the JVM has compiled what runs; seconds of the last call. */
+  /**
+   * Runs until the JVM has compiled what runs: so long, and until several calls in a row were
+   * hardly faster than the best one before; seconds of the last call.
+   */
   private static double warm(Runnable run, double seconds) {
     long started = System.nanoTime();
+    double best = Double.POSITIVE_INFINITY;
     double last;
+    int calls = 0;
+    int steady = 0;
     do {
       last = sample(run, 1);
-    } while (since(started) < seconds);
+      steady = last < 0.97 * best ? 0 : steady + 1;
+      best = Math.min(best, last);
+      calls++;
+    } while (since(started) < seconds || (steady < STEADY_CALLS && calls < MOST_WARM_CALLS));
     return last;
   }
 
