@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.tensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.Locale;
 
 /**
  * Element types of weights and activations, always little-endian.
@@ -10,7 +11,7 @@ import java.nio.ByteOrder;
  * <p>Decoding to f32 is exact for all of them. Encoding rounds to nearest, ties to even; overflow
  * gives an infinity; a NaN stays a NaN.
  */
-public enum DType {
+public enum DType implements WeightFormat {
   F32(4) {
     @Override
     public float get(MemorySegment data, long index) {
@@ -66,6 +67,16 @@ public enum DType {
   /** Bytes of {@code elements} elements. */
   public long bytes(long elements) {
     return elements * bytes;
+  }
+
+  @Override
+  public long bytes(int rows, int cols) {
+    return bytes((long) rows * cols);
+  }
+
+  @Override
+  public String label() {
+    return name().toLowerCase(Locale.ROOT);
   }
 
   /** The element at {@code index} (counted in elements), widened to f32. */

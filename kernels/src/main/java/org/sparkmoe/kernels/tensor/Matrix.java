@@ -12,7 +12,7 @@ import java.lang.foreign.MemorySegment;
  * @param rows output features
  * @param cols input features
  */
-public record Matrix(MemorySegment data, DType dtype, int rows, int cols) {
+public record Matrix(MemorySegment data, DType dtype, int rows, int cols) implements Weight {
 
   public Matrix {
     if (rows < 0 || cols < 0) {
@@ -31,12 +31,22 @@ public record Matrix(MemorySegment data, DType dtype, int rows, int cols) {
     return new Matrix(MemorySegment.ofArray(values.clone()), DType.F32, rows, cols);
   }
 
+  @Override
+  public DType format() {
+    return dtype;
+  }
+
+  @Override
+  public double value(int row, int col) {
+    return get(row, col);
+  }
+
   /** The element at (row, col), widened to f32. */
   public float get(int row, int col) {
     return dtype.get(data, (long) row * cols + col);
   }
 
-  /** Bytes held. */
+  @Override
   public long bytes() {
     return data.byteSize();
   }
