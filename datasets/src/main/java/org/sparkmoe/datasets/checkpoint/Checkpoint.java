@@ -12,6 +12,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.datasets.safetensors.Quoted;
 import org.sparkmoe.datasets.safetensors.TensorInfo;
+import org.sparkmoe.kernels.quant.LayerSchemes;
 
 /**
  * A Hugging Face checkpoint folder: {@code config.json} and safetensors weights, in one file or in
@@ -108,6 +109,7 @@ public final class Checkpoint {
         List.copyOf(tensors.values()),
         involved,
         plan,
+        LayerSchemes.NONE,
         Fingerprint.of(configBytes, n, involved));
   }
 

@@ -1,11 +1,18 @@
 package org.sparkmoe.datasets.checkpoint;
 
 import java.io.Serializable;
+import java.util.List;
 
 /**
  * How a layer's routed experts lie in tensors; H hidden, I width, E experts. All names are full.
  */
 sealed interface ExpertLayout extends Serializable {
+
+  /** The tensors of gate and up projections, of the first expert where each has its own. */
+  List<String> inputs();
+
+  /** The tensors of down projections, of the first expert where each has its own. */
+  List<String> downs();
 
   /**
    * Three matrices for each expert: gate and up [I, H], down [H, I].
@@ -27,6 +34,16 @@ sealed interface ExpertLayout extends Serializable {
     String down(int expert) {
       return prefix + expert + down;
     }
+
+    @Override
+    public List<String> inputs() {
+      return List.of(gate(0), up(0));
+    }
+
+    @Override
+    public List<String> downs() {
+      return List.of(down(0));
+    }
   }
 
   /**
@@ -44,8 +61,28 @@ sealed interface ExpertLayout extends Serializable {
       boolean interleaved,
       String gateUpBiasOrNull,
       String downBiasOrNull)
-      implements ExpertLayout {}
+      implements ExpertLayout {
+    @Override
+    public List<String> inputs() {
+      return List.of(gateUp);
+    }
+
+    @Override
+    public List<String> downs() {
+      return List.of(down);
+    }
+  }
 
   /** DBRX: [E·I, H] for each projection; the down projection is stored by inputs, not outputs. */
-  record Flat(String gate, String up, String down) implements ExpertLayout {}
+  record Flat(String gate, String up, String down) implements ExpertLayout {
+    @Override
+    public List<String> inputs() {
+      return List.of(gate, up);
+    }
+
+    @Override
+    public List<String> downs() {
+      return List.of(down);
+    }
+  }
 }

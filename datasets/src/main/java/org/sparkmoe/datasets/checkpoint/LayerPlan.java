@@ -1,8 +1,6 @@
 package org.sparkmoe.datasets.checkpoint;
 
 import java.io.Serializable;
-import java.util.ArrayList;
-import java.util.List;
 
 /**
  * Which tensor plays which part in a layer. All names are full.
@@ -24,22 +22,6 @@ record LayerPlan(
     String sharedGateOrNull,
     String outputBiasOrNull)
     implements Serializable {
-
-  /** The tensors of the first routed expert and of the shared one, without biases. */
-  List<String> projections() {
-    List<String> names =
-        new ArrayList<>(
-            switch (experts) {
-              case ExpertLayout.PerExpert e -> List.of(e.gate(0), e.up(0), e.down(0));
-              case ExpertLayout.Fused e -> List.of(e.gateUp(), e.down());
-              case ExpertLayout.Flat e -> List.of(e.gate(), e.up(), e.down());
-            });
-    if (sharedOrNull != null) {
-      names.add(sharedOrNull.gate());
-      names.add(sharedOrNull.down());
-    }
-    return names;
-  }
 
   /**
    * The shared expert, S wide.

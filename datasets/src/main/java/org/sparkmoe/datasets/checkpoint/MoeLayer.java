@@ -4,9 +4,12 @@ import java.io.Serializable;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import org.apache.hadoop.conf.Configuration;
 import org.sparkmoe.datasets.InputException;
+import org.sparkmoe.kernels.layer.ExpertFormats;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
+import org.sparkmoe.kernels.quant.LayerSchemes;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
@@ -24,6 +27,7 @@ public final class MoeLayer implements Serializable {
   private final TensorRef[] tensors;
   private final ShardRef[] shards;
   private final LayerPlan plan;
+  private final LayerSchemes schemes;
   private final String fingerprint;
 
   MoeLayer(
@@ -35,6 +39,7 @@ public final class MoeLayer implements Serializable {
       List<TensorRef> tensors,
       List<ShardRef> shards,
       LayerPlan plan,
+      LayerSchemes schemes,
       String fingerprint) {
     this.checkpoint = checkpoint;
     this.family = family;
@@ -44,6 +49,7 @@ public final class MoeLayer implements Serializable {
     this.tensors = tensors.toArray(TensorRef[]::new);
     this.shards = shards.toArray(ShardRef[]::new);
     this.plan = plan;
+    this.schemes = schemes;
     this.fingerprint = fingerprint;
   }
 
@@ -86,9 +92,27 @@ public final class MoeLayer implements Serializable {
     return Arrays.stream(tensors).mapToLong(TensorRef::bytes).sum();
   }
 
-  /** The widest type of the projections of routed and shared experts. */
-  public DType expertType() {
-    List<String> names = plan.projections();
+  /** How the checkpoint asks for activations to be quantized. */
+  public LayerSchemes schemes() {
+    return schemes;
+  }
+
+  /** How the routed experts are stored. */
+  public ExpertFormats formats() {
+    return formats(plan.experts().inputs(), plan.experts().downs());
+  }
+
+  /** How the shared expert is stored, where there is one. */
+  public Optional<ExpertFormats> sharedFormats() {
+    return Optional.ofNullable(plan.sharedOrNull())
+        .map(shared -> formats(List.of(shared.gate()), List.of(shared.down())));
+  }
+
+  private ExpertFormats formats(List<String> inputs, List<String> downs) {
+    return new ExpertFormats(widest(inputs), widest(downs));
+  }
+
+  private DType widest(List<String> names) {
     return Arrays.stream(tensors)
         .filter(tensor -> names.contains(tensor.name()))
         .map(tensor -> tensor.dtype().kernelType().orElseThrow())

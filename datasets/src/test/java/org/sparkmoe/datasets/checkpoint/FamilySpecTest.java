@@ -152,9 +152,9 @@ final class FamilySpecTest {
       ExpertWeights weights = tensors.expert(2, Arena.ofAuto());
       float actual =
           switch (w) {
-            case 1 -> weights.w1().get(3, 5);
-            case 2 -> weights.w2().get(3, 5);
-            default -> weights.w3OrNull().get(3, 5);
+            case 1 -> (float) weights.w1().value(3, 5);
+            case 2 -> (float) weights.w2().value(3, 5);
+            default -> (float) weights.w3OrNull().value(3, 5);
           };
       assertThat(actual).as(name).isEqualTo(element(file, name, index));
     }

@@ -135,7 +135,8 @@ final class LayoutTest {
         SafetensorsFile file = model()) {
       ExpertWeights shared = tensors.sharedExpert(Arena.ofAuto()).orElseThrow();
       String input = "model.layers.0.shared_mlp.input_linear.weight";
-      assertThat(shared.w3OrNull().get(3, 2)).isEqualTo(element(file, input, (5 + 3) * 6 + 2));
+      assertThat(shared.w3OrNull().value(3, 2))
+          .isEqualTo((double) element(file, input, (5 + 3) * 6 + 2));
     }
   }
 
@@ -238,9 +239,9 @@ final class LayoutTest {
       ExpertWeights weights = tensors.expert(expert, Arena.ofAuto());
       float actual =
           switch (w) {
-            case 1 -> weights.w1().get(3, 5);
-            case 3 -> weights.w3OrNull().get(3, 5);
-            default -> weights.w2().get(5, 3);
+            case 1 -> (float) weights.w1().value(3, 5);
+            case 3 -> (float) weights.w3OrNull().value(3, 5);
+            default -> (float) weights.w2().value(5, 3);
           };
       assertThat(actual).as(tensor).isEqualTo(element(file, tensor, index));
     }

@@ -16,6 +16,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.sparkmoe.datasets.InputException;
+import org.sparkmoe.kernels.tensor.Matrix;
 
 /** Checkpoints on a file system that is not local: copied, checked, reused. */
 final class RemoteCheckpointTest {
@@ -88,8 +89,8 @@ final class RemoteCheckpointTest {
     try (LayerTensors copied = layer.open(conf);
         LayerTensors local = Synthetic.open(remote).layer(0).open(Synthetic.CONF)) {
       Arena arena = Arena.ofAuto();
-      MemorySegment w2 = copied.expert(5, arena).w2().data();
-      assertThat(w2.mismatch(local.expert(5, arena).w2().data())).isEqualTo(-1);
+      MemorySegment w2 = ((Matrix) copied.expert(5, arena).w2()).data();
+      assertThat(w2.mismatch(((Matrix) local.expert(5, arena).w2()).data())).isEqualTo(-1);
       MemorySegment router = copied.router(arena).data();
       assertThat(router.mismatch(local.router(arena).data())).isEqualTo(-1);
     }

@@ -75,9 +75,9 @@ record JobFiles(Path folder) implements AutoCloseable {
       ExpertWeights expert = weights.expert(e);
       String prefix = MLP + "experts." + e + ".";
       writer
-          .add(prefix + "gate_proj.weight", expert.w1())
-          .add(prefix + "up_proj.weight", expert.w3().orElseThrow())
-          .add(prefix + "down_proj.weight", expert.w2());
+          .add(prefix + "gate_proj.weight", (Matrix) expert.w1())
+          .add(prefix + "up_proj.weight", (Matrix) expert.w3().orElseThrow())
+          .add(prefix + "down_proj.weight", (Matrix) expert.w2());
     }
     writer.write(model().resolve("model.safetensors"));
   }

@@ -13,8 +13,8 @@ import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.layer.LayerMemory;
 import org.sparkmoe.kernels.natives.NativeCache;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
-import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.quant.ActivationScheme;
+import org.sparkmoe.kernels.quant.LayerCodecs;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.udfs.plan.LayerPlan;
 import org.sparkmoe.udfs.tokens.TokenFormat;
@@ -27,7 +27,7 @@ public final class Planner {
   private final Selection backend;
   private final SparkContext context;
   private final SerializableConfiguration hadoop;
-  private final ActivationCodec codec;
+  private final LayerCodecs codecs;
   private final String runId = UUID.randomUUID().toString();
 
   private Planner(
@@ -41,7 +41,7 @@ public final class Planner {
     this.backend = backend;
     this.context = context;
     this.hadoop = hadoop;
-    this.codec = ActivationCodec.of(ActivationScheme.NONE);
+    this.codecs = LayerCodecs.NONE;
   }
 
   /**
@@ -100,7 +100,11 @@ public final class Planner {
 
   private ExecutorMemory memory(ClusterFacts cluster) {
     return ExecutorMemory.of(
-        LayerMemory.of(layer.spec(), layer.expertType(), ExpertKernel.of(backend.backend())),
+        LayerMemory.of(
+            layer.spec(),
+            layer.formats(),
+            layer.sharedFormats().orElse(null),
+            ExpertKernel.of(backend.backend())),
         cluster,
         LayerPlan.taskBytes(batchBytes(cluster)),
         request.weightMemory());
@@ -113,7 +117,7 @@ public final class Planner {
   public JobPlan plan(long tokens, int partitions) {
     ClusterFacts cluster = ClusterFacts.of(context);
     ExecutorMemory memory = memory(cluster);
-    ActivationScheme scheme = codec.scheme();
+    ActivationScheme scheme = codecs.input().scheme();
     int hidden = layer.spec().hidden();
     Workload work =
         Workload.of(
@@ -121,7 +125,7 @@ public final class Planner {
             layer.storedBytes(),
             tokens,
             Math.max(1, partitions),
-            scheme.codeBytes(hidden) + DType.F32.bytes(scheme.scalesPerToken(hidden)),
+            scheme.codeBytes(hidden) + scheme.scaleBytes(hidden),
             LayerPlan.batchTokens(layer.spec(), batchBytes(cluster)));
     return new JobPlan(
         request,
@@ -147,7 +151,7 @@ public final class Planner {
         runId,
         layer,
         backend.backend(),
-        codec,
+        codecs,
         placement,
         tokens,
         outputDtype,

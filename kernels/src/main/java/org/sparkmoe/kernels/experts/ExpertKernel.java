@@ -7,15 +7,19 @@ import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendUnavailableException;
 import org.sparkmoe.kernels.backend.Probes;
 import org.sparkmoe.kernels.gemm.Gemm;
+import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
  * The feed-forward of one expert over rows already gathered for it:
  *
  * <pre>
- *   Y = act(X W1ᵀ + b1, X W3ᵀ + b3) W2ᵀ + b2
+ *   Y = inner(act(X W1ᵀ + b1, X W3ᵀ + b3)) W2ᵀ + b2
  * </pre>
+ *
+ * <p>inner quantizes the intermediate where the checkpoint does, row by row, else it is nothing.
  *
  * <p>Router weights are not applied here. A row of Y depends on its own row of X only, bit for bit.
  * Thread-safe.
@@ -55,22 +59,32 @@ public sealed interface ExpertKernel
    * never per batch.
    *
    * @param weights read only while this call runs
+   * @param inner how the intermediate is quantized
    * @param arena owns the packed copy; shared where several threads use it
    * @throws IllegalArgumentException where a gated activation meets weights without w3, or the
    *     other way round
    */
-  PreparedExpert prepare(ExpertWeights weights, Activation activation, Arena arena);
+  PreparedExpert prepare(
+      ExpertWeights weights, Activation activation, ActivationCodec inner, Arena arena);
+
+  /** As above, for an intermediate that is not quantized. */
+  default PreparedExpert prepare(ExpertWeights weights, Activation activation, Arena arena) {
+    return prepare(weights, activation, ActivationCodec.NONE, arena);
+  }
 
   /**
    * Bytes that {@link #prepare} makes of an expert, at most.
    *
+   * @param in how w1 and w3 are stored
+   * @param down how w2 is stored
    * @param hidden H
    * @param intermediate I
    * @param gated whether there is a w3
    */
-  default long preparedBytes(DType dtype, int hidden, int intermediate, boolean gated) {
-    return (gated ? 2 : 1) * gemm().packedBytes(dtype, intermediate, hidden)
-        + gemm().packedBytes(dtype, hidden, intermediate);
+  default long preparedBytes(
+      WeightFormat in, WeightFormat down, int hidden, int intermediate, boolean gated) {
+    return (gated ? 2 : 1) * gemm().packedBytes(in, intermediate, hidden)
+        + gemm().packedBytes(down, hidden, intermediate);
   }
 
   /**

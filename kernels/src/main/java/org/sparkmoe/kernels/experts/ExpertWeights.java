@@ -1,7 +1,7 @@
 package org.sparkmoe.kernels.experts;
 
 import java.util.Optional;
-import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.Weight;
 
 /**
  * One expert as its checkpoint stores it: {@code y = W2 · act(W1 x + b1, W3 x + b3) + b2}.
@@ -17,7 +17,7 @@ import org.sparkmoe.kernels.tensor.Matrix;
  * @param b2OrNull bias of w2, H values; added before the router weight is applied
  */
 public record ExpertWeights(
-    Matrix w1, Matrix w3OrNull, Matrix w2, float[] b1OrNull, float[] b3OrNull, float[] b2OrNull) {
+    Weight w1, Weight w3OrNull, Weight w2, float[] b1OrNull, float[] b3OrNull, float[] b2OrNull) {
 
   public ExpertWeights {
     int hidden = w1.cols();
@@ -37,7 +37,7 @@ public record ExpertWeights(
   }
 
   /** A gated expert without biases. */
-  public static ExpertWeights gated(Matrix w1, Matrix w3, Matrix w2) {
+  public static ExpertWeights gated(Weight w1, Weight w3, Weight w2) {
     return new ExpertWeights(w1, w3, w2, null, null, null);
   }
 
@@ -49,7 +49,7 @@ public record ExpertWeights(
     return w1.rows();
   }
 
-  public Optional<Matrix> w3() {
+  public Optional<Weight> w3() {
     return Optional.ofNullable(w3OrNull);
   }
 

@@ -16,8 +16,10 @@ import org.sparkmoe.kernels.onednn.RowBlocks;
 import org.sparkmoe.kernels.onednn.RowCast;
 import org.sparkmoe.kernels.onednn.TilePlan;
 import org.sparkmoe.kernels.onednn.WeightTiles;
+import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
@@ -65,7 +67,8 @@ public final class OneDnnExpertKernel implements ExpertKernel {
   }
 
   @Override
-  public PreparedExpert prepare(ExpertWeights weights, Activation activation, Arena arena) {
+  public PreparedExpert prepare(
+      ExpertWeights weights, Activation activation, ActivationCodec inner, Arena arena) {
     PackedExpert.requireFit(weights, activation);
     boolean fuses = FusedActivation.fuses(activation);
     if (!fuses && compute == DType.BF16) {
@@ -74,16 +77,18 @@ public final class OneDnnExpertKernel implements ExpertKernel {
     }
     FusedActivation fused =
         fuses ? FusedActivation.of(activation) : new FusedActivation(List.of(), List.of());
-    WeightTiles inner = tiles(weights.w1());
+    WeightTiles tiles = tiles(PackedExpert.plain(weights.w1()));
     DType gateType = activation.gated() ? DType.F32 : compute;
-    Projection gate = dense(weights.w1(), weights.b1OrNull(), gateType, fused.gate(), arena);
+    Projection gate =
+        dense(PackedExpert.plain(weights.w1()), weights.b1OrNull(), gateType, fused.gate(), arena);
     Projection up =
         weights
             .w3()
-            .map(w3 -> dense(w3, weights.b3OrNull(), compute, fused.up(), arena))
+            .map(
+                w3 -> dense(PackedExpert.plain(w3), weights.b3OrNull(), compute, fused.up(), arena))
             .orElse(null);
-    Matrix w2 = weights.w2();
-    WeightTiles outer = WeightTiles.of(w2.rows(), w2.cols(), w2.dtype(), compute, inner);
+    Matrix w2 = PackedExpert.plain(weights.w2());
+    WeightTiles outer = WeightTiles.of(w2.rows(), w2.cols(), w2.dtype(), compute, tiles);
     PackedMatrix down = OneDnnGemm.pack(w2, outer, arena);
     return new OneDnnExpert(
         gate,
@@ -94,9 +99,10 @@ public final class OneDnnExpertKernel implements ExpertKernel {
   }
 
   @Override
-  public long preparedBytes(DType dtype, int hidden, int intermediate, boolean gated) {
-    WeightTiles inner = WeightTiles.of(intermediate, hidden, dtype, compute);
-    WeightTiles outer = WeightTiles.of(hidden, intermediate, dtype, compute, inner);
+  public long preparedBytes(
+      WeightFormat in, WeightFormat down, int hidden, int intermediate, boolean gated) {
+    WeightTiles inner = WeightTiles.of(intermediate, hidden, (DType) in, compute);
+    WeightTiles outer = WeightTiles.of(hidden, intermediate, (DType) down, compute, inner);
     return (gated ? 2 : 1) * inner.bytes() + outer.bytes();
   }
 

@@ -8,6 +8,7 @@ import org.sparkmoe.kernels.gemm.Gemm;
 import org.sparkmoe.kernels.gemm.PanelProduct;
 import org.sparkmoe.kernels.gemm.RowTiles;
 import org.sparkmoe.kernels.gemm.VectorGemm;
+import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
@@ -35,8 +36,9 @@ public final class VectorExpertKernel implements ExpertKernel {
   }
 
   @Override
-  public PreparedExpert prepare(ExpertWeights weights, Activation activation, Arena arena) {
-    return PackedExpert.pack(weights, activation, gemm, arena);
+  public PreparedExpert prepare(
+      ExpertWeights weights, Activation activation, ActivationCodec inner, Arena arena) {
+    return PackedExpert.pack(weights, activation, inner, gemm, arena);
   }
 
   @Override

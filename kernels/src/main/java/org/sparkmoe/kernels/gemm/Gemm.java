@@ -2,8 +2,8 @@ package org.sparkmoe.kernels.gemm;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
@@ -23,8 +23,8 @@ public sealed interface Gemm permits ScalarGemm, VectorGemm, OneDnnGemm {
    * Bytes that {@link #pack} makes of an N × K matrix, at most. Without further knowledge: both
    * dimensions padded to whole blocks of 64.
    */
-  default long packedBytes(DType dtype, int rows, int cols) {
-    return dtype.bytes(Math.ceilDiv((long) rows, 64) * 64 * Math.ceilDiv((long) cols, 64) * 64);
+  default long packedBytes(WeightFormat format, int rows, int cols) {
+    return format.bytes(Math.ceilDiv(rows, 64) * 64, Math.ceilDiv(cols, 64) * 64);
   }
 
   /**

@@ -8,6 +8,7 @@ import org.sparkmoe.kernels.onednn.TilePlan;
 import org.sparkmoe.kernels.onednn.WeightTiles;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
@@ -31,8 +32,10 @@ public final class OneDnnGemm implements Gemm {
   }
 
   @Override
-  public long packedBytes(DType dtype, int rows, int cols) {
-    return rows == 0 || cols == 0 ? 0 : WeightTiles.of(rows, cols, dtype, DType.F32).bytes();
+  public long packedBytes(WeightFormat format, int rows, int cols) {
+    return rows == 0 || cols == 0
+        ? 0
+        : WeightTiles.of(rows, cols, (DType) format, DType.F32).bytes();
   }
 
   /** As {@link #pack(Matrix, Arena)}, cut into {@code tiles}. */

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /** The specification: three loops, f64 accumulators, rounded to f32 once at the end. */
@@ -18,8 +19,8 @@ public final class ScalarGemm implements Gemm {
   }
 
   @Override
-  public long packedBytes(DType dtype, int rows, int cols) {
-    return dtype.bytes((long) rows * cols);
+  public long packedBytes(WeightFormat format, int rows, int cols) {
+    return format.bytes(rows, cols);
   }
 
   @Override

@@ -19,23 +19,26 @@ public record LayerMemory(long pinned, long expert, int experts, long staging) {
   /**
    * The memory of a layer.
    *
-   * @param dtype the widest that an expert is stored in
+   * @param routed how the routed experts are stored
+   * @param sharedOrNull how the shared expert is stored, where there is one
    */
-  public static LayerMemory of(MoeLayerSpec spec, DType dtype, ExpertKernel kernel) {
+  public static LayerMemory of(
+      MoeLayerSpec spec, ExpertFormats routed, ExpertFormats sharedOrNull, ExpertKernel kernel) {
     boolean gated = spec.activation().gated();
     int hidden = spec.hidden();
     long shared =
         spec.shared()
             .map(
                 s ->
-                    kernel.preparedBytes(dtype, hidden, s.intermediate(), gated)
+                    kernel.preparedBytes(
+                            sharedOrNull.in(), sharedOrNull.down(), hidden, s.intermediate(), gated)
                         + (s.gated() ? gateBytes(hidden, kernel) : 0))
             .orElse(0L);
     return new LayerMemory(
         kernel.gemm().packedBytes(DType.F32, spec.experts(), hidden) + shared,
-        kernel.preparedBytes(dtype, hidden, spec.intermediate(), gated),
+        kernel.preparedBytes(routed.in(), routed.down(), hidden, spec.intermediate(), gated),
         spec.experts(),
-        stagingBuffers(spec) * storedBytes(spec, dtype));
+        stagingBuffers(spec) * routed.bytes(hidden, spec.intermediate(), gated));
   }
 
   /** Pinned memory and all experts. */
@@ -50,12 +53,13 @@ public record LayerMemory(long pinned, long expert, int experts, long staging) {
 
   /** What {@code kernel} makes of these weights, at most. */
   static long preparedBytes(ExpertWeights weights, ExpertKernel kernel) {
-    DType dtype = widest(weights.w1().dtype(), weights.w2().dtype());
-    boolean gated = weights.w3().isPresent();
-    if (gated) {
-      dtype = widest(dtype, weights.w3OrNull().dtype());
-    }
-    return kernel.preparedBytes(dtype, weights.hidden(), weights.intermediate(), gated);
+    ExpertFormats formats = ExpertFormats.of(weights);
+    return kernel.preparedBytes(
+        formats.in(),
+        formats.down(),
+        weights.hidden(),
+        weights.intermediate(),
+        weights.w3().isPresent());
   }
 
   /** What {@code kernel} makes of a shared expert and, where it is gated, of its gate, at most. */
@@ -65,19 +69,12 @@ public record LayerMemory(long pinned, long expert, int experts, long staging) {
 
   /** Buffers that experts are read into at the same time. */
   static int stagingBuffers(MoeLayerSpec spec) {
-    return Math.clamp(STAGING_BYTES / storedBytes(spec, DType.F32), 1, 1024);
+    boolean gated = spec.activation().gated();
+    long bytes = ExpertFormats.of(DType.F32).bytes(spec.hidden(), spec.intermediate(), gated);
+    return Math.clamp(STAGING_BYTES / bytes, 1, 1024);
   }
 
   private static long gateBytes(int hidden, ExpertKernel kernel) {
     return kernel.gemm().packedBytes(DType.F32, 1, hidden);
-  }
-
-  private static long storedBytes(MoeLayerSpec spec, DType dtype) {
-    int projections = spec.activation().gated() ? 3 : 2;
-    return dtype.bytes((long) projections * spec.hidden() * spec.intermediate());
-  }
-
-  private static DType widest(DType one, DType other) {
-    return one.bytes() >= other.bytes() ? one : other;
   }
 }

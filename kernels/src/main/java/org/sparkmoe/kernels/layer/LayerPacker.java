@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.layer;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.experts.PreparedExpert;
+import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.store.ExpertPacker;
 
 /** Reads routed experts into staging memory and packs them from there. */
@@ -10,12 +11,14 @@ final class LayerPacker implements ExpertPacker, AutoCloseable {
   private final MoeLayerSpec spec;
   private final LayerWeights weights;
   private final ExpertKernel kernel;
+  private final ActivationCodec inner;
   private final StagingPool staging;
 
-  LayerPacker(MoeLayerSpec spec, LayerWeights weights, ExpertKernel kernel) {
+  LayerPacker(MoeLayerSpec spec, LayerWeights weights, ExpertKernel kernel, ActivationCodec inner) {
     this.spec = spec;
     this.weights = weights;
     this.kernel = kernel;
+    this.inner = inner;
     this.staging = new StagingPool(LayerMemory.stagingBuffers(spec));
   }
 
@@ -26,7 +29,10 @@ final class LayerPacker implements ExpertPacker, AutoCloseable {
       ExpertWeights tensors = weights.expert(id, memory);
       LayerShapes.checkExpert("expert " + id, tensors, spec.hidden(), spec.intermediate());
       return kernel.prepare(
-          tensors, spec.activation(), room.reserve(LayerMemory.preparedBytes(tensors, kernel)));
+          tensors,
+          spec.activation(),
+          inner,
+          room.reserve(LayerMemory.preparedBytes(tensors, kernel)));
     }
   }
 

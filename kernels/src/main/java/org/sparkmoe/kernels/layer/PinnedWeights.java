@@ -5,6 +5,7 @@ import java.util.Optional;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.gemm.PackedMatrix;
+import org.sparkmoe.kernels.quant.LayerCodecs;
 import org.sparkmoe.kernels.store.StoredExperts;
 import org.sparkmoe.kernels.tensor.Matrix;
 
@@ -18,7 +19,11 @@ record PinnedWeights(
 
   /** Reads and packs them into memory that lives as long as the layer's place in the store. */
   static PinnedWeights prepare(
-      MoeLayerSpec spec, LayerWeights weights, ExpertKernel kernel, StoredExperts place) {
+      MoeLayerSpec spec,
+      LayerWeights weights,
+      ExpertKernel kernel,
+      LayerCodecs codecs,
+      StoredExperts place) {
     try (Arena staging = Arena.ofConfined()) {
       Matrix router = weights.router(staging);
       LayerShapes.check(spec, weights, router);
@@ -29,7 +34,8 @@ record PinnedWeights(
           weights.routerBias().orElse(null),
           weights.selectionBias().orElse(null),
           weights.outputBias().orElse(null),
-          spec.shared().map(shared -> shared(shared, spec, weights, kernel, place, staging)));
+          spec.shared()
+              .map(shared -> shared(shared, spec, weights, kernel, codecs, place, staging)));
     }
   }
 
@@ -38,6 +44,7 @@ record PinnedWeights(
       MoeLayerSpec layer,
       LayerWeights weights,
       ExpertKernel kernel,
+      LayerCodecs codecs,
       StoredExperts place,
       Arena staging) {
     ExpertWeights tensors =
@@ -57,6 +64,7 @@ record PinnedWeights(
         gate,
         layer.activation(),
         kernel,
+        codecs,
         place.pin(LayerMemory.sharedBytes(tensors, gate.isPresent(), kernel)));
   }
 }

@@ -12,6 +12,7 @@ import org.sparkmoe.kernels.experts.ExpertLoad;
 import org.sparkmoe.kernels.experts.StandardExperts;
 import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.permute.TokenRoutes;
+import org.sparkmoe.kernels.quant.LayerCodecs;
 import org.sparkmoe.kernels.router.Router;
 import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.store.StoredExperts;
@@ -32,6 +33,7 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
 
   private final MoeLayerSpec spec;
   private final ExpertKernel kernel;
+  private final LayerCodecs codecs;
   private final Router router;
   private final PinnedWeights pinned;
   private final LayerPacker packer;
@@ -40,11 +42,13 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
   private PreparedLayer(
       MoeLayerSpec spec,
       ExpertKernel kernel,
+      LayerCodecs codecs,
       PinnedWeights pinned,
       LayerPacker packer,
       StoredExperts experts) {
     this.spec = spec;
     this.kernel = kernel;
+    this.codecs = codecs;
     this.router = Router.of(spec.routing(), spec.experts());
     this.pinned = pinned;
     this.packer = packer;
@@ -55,24 +59,35 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
    * Prepares a layer.
    *
    * @param weights borrowed; kept open as long as the layer is used
+   * @param codecs how activations are quantized
    * @param store holds all packed weights of the layer
    * @throws IllegalArgumentException where tensors do not have the shapes {@code spec} announces
    * @throws IllegalStateException where the store could never hold router and shared expert
    */
   public static PreparedLayer prepare(
-      MoeLayerSpec spec, LayerWeights weights, ExpertKernel kernel, ExpertStore store) {
-    LayerPacker packer = new LayerPacker(spec, weights, kernel);
+      MoeLayerSpec spec,
+      LayerWeights weights,
+      ExpertKernel kernel,
+      LayerCodecs codecs,
+      ExpertStore store) {
+    LayerPacker packer = new LayerPacker(spec, weights, kernel, codecs.inner());
     StoredExperts experts = store.open(spec.experts(), packer);
     PinnedWeights pinned = null;
     try {
-      pinned = PinnedWeights.prepare(spec, weights, kernel, experts);
+      pinned = PinnedWeights.prepare(spec, weights, kernel, codecs, experts);
     } finally {
       if (pinned == null) {
         experts.close();
         packer.close();
       }
     }
-    return new PreparedLayer(spec, kernel, pinned, packer, experts);
+    return new PreparedLayer(spec, kernel, codecs, pinned, packer, experts);
+  }
+
+  /** As above, for a layer whose activations are not quantized. */
+  public static PreparedLayer prepare(
+      MoeLayerSpec spec, LayerWeights weights, ExpertKernel kernel, ExpertStore store) {
+    return prepare(spec, weights, kernel, LayerCodecs.NONE, store);
   }
 
   public MoeLayerSpec spec() {
@@ -253,6 +268,13 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
       x = buffer;
       routes = routes.withUnitWeights();
     }
+    if (!codecs.input().isIdentity()) {
+      if (!spec.routing().weightOnInput()) {
+        MemorySegment.copy(hidden, 0, buffer, 0, buffer.byteSize());
+        x = buffer;
+      }
+      requantize(tokens, buffer, team);
+    }
     var dispatched = new DispatchedTokens.Standard(routes, spec.hidden(), x);
     routedExperts(team, clock).apply(dispatched, ExpertMap.all(spec.experts()), this, ws, out);
     boolean shared = pinned.shared().isPresent();
@@ -261,6 +283,18 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
     }
     finish(tokens, shared ? buffer : null, out);
     ws.release(mark);
+  }
+
+  private void requantize(int tokens, MemorySegment x, Team team) {
+    long vector = DType.F32.bytes(spec.hidden());
+    team.stretches(
+        tokens,
+        team.share(tokens, LEAST_ROWS, MOST_ROWS),
+        (from, to, member) ->
+            codecs
+                .input()
+                .requantize(
+                    to - from, spec.hidden(), x.asSlice(from * vector, (to - from) * vector)));
   }
 
   /** As above, in the calling thread alone. */

@@ -8,6 +8,8 @@ import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.experts.PreparedExpert;
 import org.sparkmoe.kernels.gemm.PackedMatrix;
+import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.quant.LayerCodecs;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
 import org.sparkmoe.kernels.tensor.Workspace;
@@ -15,29 +17,49 @@ import org.sparkmoe.kernels.tensor.Workspace;
 /**
  * The expert of every token: {@code sharedExpert(x) · σ(gate · x)}, without a gate just the first.
  */
-record SharedExpert(ExpertKernel kernel, PreparedExpert expert, PackedMatrix gateOrNull) {
+record SharedExpert(
+    ExpertKernel kernel, PreparedExpert expert, ActivationCodec input, PackedMatrix gateOrNull) {
 
   static SharedExpert prepare(
       ExpertWeights weights,
       Optional<Matrix> gate,
       Activation activation,
       ExpertKernel kernel,
+      LayerCodecs codecs,
       Arena arena) {
     return new SharedExpert(
         kernel,
-        kernel.prepare(weights, activation, arena),
+        kernel.prepare(weights, activation, codecs.sharedInner(), arena),
+        codecs.sharedInput(),
         gate.map(row -> kernel.gemm().pack(row, arena)).orElse(null));
   }
 
   long workspaceBytes(int tokens) {
+    long copy = input.isIdentity() ? 0 : Workspace.bytes((long) tokens * expert.hidden());
     return Workspace.bytes(tokens)
+        + copy
         + Math.max(
             kernel.workspaceBytes(tokens, expert.hidden(), expert.intermediate()),
             kernel.gemm().workspaceBytes(tokens, expert.hidden()));
   }
 
+  /** The gate reads the input as it is, the projections what is left of it when quantized. */
+  private void experts(int tokens, MemorySegment hidden, MemorySegment out, Workspace ws) {
+    if (input.isIdentity()) {
+      kernel.forward(expert, tokens, hidden, out, ws);
+      return;
+    }
+    int mark = ws.mark();
+    long values = (long) tokens * expert.hidden();
+    MemorySegment copy = ws.segment(values);
+    MemorySegment.copy(hidden, 0, copy, 0, DType.F32.bytes(values));
+    input.requantize(tokens, expert.hidden(), copy);
+    kernel.forward(expert, tokens, copy, out, ws);
+    ws.release(mark);
+  }
+
   void forward(int tokens, MemorySegment hidden, MemorySegment out, Workspace ws) {
-    kernel.forward(expert, tokens, hidden, out, ws);
+    experts(tokens, hidden, out, ws);
     if (gateOrNull == null) {
       return;
     }

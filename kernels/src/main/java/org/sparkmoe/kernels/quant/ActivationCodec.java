@@ -3,22 +3,26 @@ package org.sparkmoe.kernels.quant;
 import java.io.Serializable;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import org.sparkmoe.kernels.quant.ActivationScheme.Codes;
 import org.sparkmoe.kernels.quant.ActivationScheme.Granularity;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.E2m1;
+import org.sparkmoe.kernels.tensor.E4m3;
 
 /**
  * Encodes rows of activations into codes and scales, and back. A value that travels with the plan;
- * it holds the scalar scale of a per-tensor scheme, so dispatching rows cannot lose it.
+ * it holds the scalar scale of a scheme that has one, so dispatching rows cannot lose it.
  *
- * <p>INT8, per group of values that share a scale: {@code s = max(amax, 1e-10) / 127}, {@code q =
- * clamp(rint(x / s), ±127)} with ties to even, decoded as {@code q · s} in f32. A dynamic
+ * <p>Values that share a scale {@code s}: {@code q = round(clamp(x / s, ±max))}, ties to even,
+ * decoded as {@code q · s}, all in f32; {@link ScaleRule} says what {@code s} is. A group with a
+ * value that is not finite gets a NaN for a scale, so all its values decode to NaN. A dynamic
  * per-tensor scale is {@link #tensorScale computed over all tokens} first.
  */
 public final class ActivationCodec implements Serializable {
   private static final long serialVersionUID = 1;
 
-  private static final float SMALLEST_AMAX = 1e-10f;
-  private static final float INT8_MAX = 127;
+  /** Leaves activations as they are. */
+  public static final ActivationCodec NONE = new ActivationCodec(ActivationScheme.NONE, Float.NaN);
 
   private final ActivationScheme scheme;
   private final float tensorScale;
@@ -28,21 +32,27 @@ public final class ActivationCodec implements Serializable {
     this.tensorScale = tensorScale;
   }
 
-  /** The codec of a scheme whose scales, if any, travel with the rows. */
+  /** The codec of a scheme whose scales, if any, all travel with the rows. */
   public static ActivationCodec of(ActivationScheme scheme) {
-    if (scheme.granularity() == Granularity.TENSOR) {
+    if (scheme.hasTensorScale()) {
       throw new IllegalArgumentException(
-          "a scheme with one scale per tensor needs that scale: it does not travel with the rows");
+          "%s needs its scale for the tensor: it does not travel with the rows"
+              .formatted(scheme.label()));
     }
     return new ActivationCodec(scheme, Float.NaN);
   }
 
-  /** The codec of a scheme with one scale for all tokens. */
+  /**
+   * The codec of a scheme with a scale for all tokens.
+   *
+   * @param scale what decoded values are multiplied by: amax / 448 for FP8 per tensor, amax / (448
+   *     · 6) for NVFP4
+   */
   public static ActivationCodec perTensor(ActivationScheme scheme, float scale) {
-    if (scheme.granularity() != Granularity.TENSOR) {
+    if (!scheme.hasTensorScale()) {
       throw new IllegalArgumentException(
-          "scales per %s travel with the rows, a scale for the tensor was given"
-              .formatted(scheme.granularity()));
+          "scales of %s all travel with the rows, a scale for the tensor was given"
+              .formatted(scheme.label()));
     }
     if (!(scale > 0) || Float.isInfinite(scale)) {
       throw new IllegalArgumentException("scale " + scale + " must be positive and finite");
@@ -50,43 +60,55 @@ public final class ActivationCodec implements Serializable {
     return new ActivationCodec(scheme, scale);
   }
 
-  /** The scale of INT8 codes for values of largest magnitude {@code amax}. */
-  public static float tensorScale(float amax) {
-    return Math.max(amax, SMALLEST_AMAX) / INT8_MAX;
+  /**
+   * The scale for all tokens of a scheme that has one, for values of magnitude up to {@code amax}.
+   */
+  public static float tensorScale(ActivationScheme scheme, float amax) {
+    return ScaleRule.ofTensor(scheme, amax);
   }
 
   public ActivationScheme scheme() {
     return scheme;
   }
 
+  /** Whether codes are the values themselves. */
+  public boolean isIdentity() {
+    return scheme.granularity() == Granularity.NONE;
+  }
+
   /**
    * Encodes {@code rows} rows.
    *
    * @param hidden width of a row
-   * @param in rows × hidden f32, finite
+   * @param in rows × hidden f32
    * @param codes receives rows × {@link ActivationScheme#codeBytes}
-   * @param scales receives rows × {@link ActivationScheme#scalesPerToken} f32
+   * @param scales receives rows × {@link ActivationScheme#scaleBytes}
    */
   public void encode(
       int rows, int hidden, MemorySegment in, MemorySegment codes, MemorySegment scales) {
-    if (scheme.granularity() == Granularity.NONE) {
+    if (isIdentity()) {
       MemorySegment.copy(in, 0, codes, 0, rows * scheme.codeBytes(hidden));
       return;
     }
     int span = scheme.scaleSpan(hidden);
     int perToken = scheme.scalesPerToken(hidden);
+    float[] values = new float[hidden];
+    byte[] packed = new byte[(int) scheme.codeBytes(hidden)];
     for (int row = 0; row < rows; row++) {
-      long base = (long) row * hidden;
+      MemorySegment.copy(
+          in, DType.LE_FLOAT, DType.F32.bytes((long) row * hidden), values, 0, hidden);
       for (int from = 0, group = 0; from < hidden; from += span, group++) {
         int to = Math.min(hidden, from + span);
-        float scale = perToken == 0 ? tensorScale : tensorScale(amax(in, base + from, base + to));
+        float scale = tensorScale;
         if (perToken > 0) {
-          DType.F32.set(scales, (long) row * perToken + group, scale);
+          int code = ScaleRule.code(scheme, tensorScale, amax(values, from, to));
+          ScaleRule.store(scheme.scales(), scales, (long) row * perToken + group, code);
+          scale = ScaleRule.value(scheme, tensorScale, code);
         }
-        for (long i = base + from; i < base + to; i++) {
-          codes.set(ValueLayout.JAVA_BYTE, i, quantize(DType.F32.get(in, i), scale));
-        }
+        pack(values, from, to, scale, packed);
       }
+      MemorySegment.copy(
+          packed, 0, codes, ValueLayout.JAVA_BYTE, (long) row * packed.length, packed.length);
     }
   }
 
@@ -97,34 +119,146 @@ public final class ActivationCodec implements Serializable {
    */
   public void decode(
       int rows, int hidden, MemorySegment codes, MemorySegment scales, MemorySegment out) {
-    if (scheme.granularity() == Granularity.NONE) {
+    if (isIdentity()) {
       MemorySegment.copy(codes, 0, out, 0, rows * scheme.codeBytes(hidden));
       return;
     }
     int span = scheme.scaleSpan(hidden);
     int perToken = scheme.scalesPerToken(hidden);
+    float[] values = new float[hidden];
+    byte[] packed = new byte[(int) scheme.codeBytes(hidden)];
     for (int row = 0; row < rows; row++) {
-      long base = (long) row * hidden;
+      MemorySegment.copy(
+          codes, ValueLayout.JAVA_BYTE, (long) row * packed.length, packed, 0, packed.length);
       for (int from = 0, group = 0; from < hidden; from += span, group++) {
         int to = Math.min(hidden, from + span);
-        float scale =
-            perToken == 0 ? tensorScale : DType.F32.get(scales, (long) row * perToken + group);
-        for (long i = base + from; i < base + to; i++) {
-          DType.F32.set(out, i, codes.get(ValueLayout.JAVA_BYTE, i) * scale);
+        float scale = tensorScale;
+        if (perToken > 0) {
+          long index = (long) row * perToken + group;
+          scale =
+              ScaleRule.value(scheme, tensorScale, ScaleRule.load(scheme.scales(), scales, index));
         }
+        unpack(packed, from, to, scale, values);
       }
+      MemorySegment.copy(
+          values, 0, out, DType.LE_FLOAT, DType.F32.bytes((long) row * hidden), hidden);
     }
   }
 
-  private static byte quantize(float value, float scale) {
-    double q = Math.rint(value / scale);
-    return (byte) Math.clamp(q, -INT8_MAX, INT8_MAX);
+  /**
+   * Replaces a row by what its codes decode to.
+   *
+   * @param values holds the row
+   * @param from where it starts
+   * @param width of the row
+   */
+  public void requantize(float[] values, int from, int width) {
+    if (isIdentity()) {
+      return;
+    }
+    int span = scheme.scaleSpan(width);
+    for (int first = from; first < from + width; first += span) {
+      int to = Math.min(from + width, first + span);
+      float scale = tensorScale;
+      if (scheme.scalesPerToken(width) > 0) {
+        int code = ScaleRule.code(scheme, tensorScale, amax(values, first, to));
+        scale = ScaleRule.value(scheme, tensorScale, code);
+      }
+      round(values, first, to, scale);
+    }
   }
 
-  private static float amax(MemorySegment in, long from, long to) {
+  /** As {@link #requantize(float[], int, int)}, {@code rows} rows one after the other. */
+  public void requantize(int rows, int width, MemorySegment values) {
+    if (isIdentity()) {
+      return;
+    }
+    float[] row = new float[width];
+    for (int i = 0; i < rows; i++) {
+      long from = DType.F32.bytes((long) i * width);
+      MemorySegment.copy(values, DType.LE_FLOAT, from, row, 0, width);
+      requantize(row, 0, width);
+      MemorySegment.copy(row, 0, values, DType.LE_FLOAT, from, width);
+    }
+  }
+
+  private void round(float[] values, int from, int to, float scale) {
+    switch (scheme.codes()) {
+      case INT8 -> {
+        for (int i = from; i < to; i++) {
+          values[i] = Float.isNaN(values[i]) ? Float.NaN : int8(values[i], scale) * scale;
+        }
+      }
+      case E4M3 -> {
+        for (int i = from; i < to; i++) {
+          values[i] = E4m3.decode(E4m3.encode(values[i] / scale)) * scale;
+        }
+      }
+      case E2M1 -> {
+        for (int i = from; i < to; i++) {
+          values[i] = E2m1.decode(e2m1(values[i], scale)) * scale;
+        }
+      }
+      case F32 -> throw new AssertionError("f32 is not rounded");
+    }
+  }
+
+  private void pack(float[] values, int from, int to, float scale, byte[] packed) {
+    switch (scheme.codes()) {
+      case INT8 -> {
+        for (int i = from; i < to; i++) {
+          packed[i] = (byte) int8(values[i], scale);
+        }
+      }
+      case E4M3 -> {
+        for (int i = from; i < to; i++) {
+          packed[i] = (byte) E4m3.encode(values[i] / scale);
+        }
+      }
+      case E2M1 -> {
+        for (int i = from; i < to; i++) {
+          int code = e2m1(values[i], scale);
+          packed[i / 2] = (byte) ((i & 1) == 0 ? code : (packed[i / 2] & 0xF) | (code << 4));
+        }
+      }
+      case F32 -> throw new AssertionError("f32 is not packed");
+    }
+  }
+
+  private void unpack(byte[] packed, int from, int to, float scale, float[] values) {
+    switch (scheme.codes()) {
+      case INT8 -> {
+        for (int i = from; i < to; i++) {
+          values[i] = packed[i] * scale;
+        }
+      }
+      case E4M3 -> {
+        for (int i = from; i < to; i++) {
+          values[i] = E4m3.decode(packed[i]) * scale;
+        }
+      }
+      case E2M1 -> {
+        for (int i = from; i < to; i++) {
+          values[i] = E2m1.decode((i & 1) == 0 ? packed[i / 2] : packed[i / 2] >> 4) * scale;
+        }
+      }
+      case F32 -> throw new AssertionError("f32 is not packed");
+    }
+  }
+
+  private static int int8(float value, float scale) {
+    return (int) Math.clamp(Math.rint(value / scale), -Codes.INT8.max(), Codes.INT8.max());
+  }
+
+  /** A scale of 0 stands for a block of zeros. */
+  private static int e2m1(float value, float scale) {
+    return scale == 0 ? 0 : E2m1.encode(value / scale);
+  }
+
+  private static float amax(float[] values, int from, int to) {
     float amax = 0;
-    for (long i = from; i < to; i++) {
-      amax = Math.max(amax, Math.abs(DType.F32.get(in, i)));
+    for (int i = from; i < to; i++) {
+      amax = Math.max(amax, Math.abs(values[i]));
     }
     return amax;
   }

@@ -10,7 +10,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.sparkmoe.kernels.onednn.OneDnn;
 import org.sparkmoe.kernels.tensor.DType;
-import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.Weight;
 import org.sparkmoe.kernels.testing.NeedsOneDnn;
 import org.sparkmoe.kernels.testing.RandomTensors;
 
@@ -57,10 +57,10 @@ final class OneDnnBf16ExpertKernelTest extends ExpertKernelContract {
     return y;
   }
 
-  private static double dot(Matrix w, int row, double[] x, float[] biasOrNull) {
+  private static double dot(Weight w, int row, double[] x, float[] biasOrNull) {
     double sum = biasOrNull == null ? 0 : biasOrNull[row];
     for (int k = 0; k < w.cols(); k++) {
-      sum += rounded(w.get(row, k)) * x[k];
+      sum += rounded((float) w.value(row, k)) * x[k];
     }
     return sum;
   }

@@ -13,7 +13,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.sparkmoe.kernels.onednn.OneDnn;
 import org.sparkmoe.kernels.tensor.DType;
-import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.Weight;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.kernels.testing.NeedsOneDnn;
 import org.sparkmoe.kernels.testing.RandomTensors;
@@ -138,12 +138,12 @@ final class OneDnnRealSizesTest {
     kernel.forward(expert, rows, MemorySegment.ofArray(x), MemorySegment.ofArray(y), ws);
   }
 
-  private static double[] product(Matrix w, double[] x, float[] bias) {
+  private static double[] product(Weight w, double[] x, float[] bias) {
     double[] y = new double[w.rows()];
     for (int n = 0; n < y.length; n++) {
       double sum = bias[n];
       for (int k = 0; k < x.length; k++) {
-        sum += w.get(n, k) * x[k];
+        sum += w.value(n, k) * x[k];
       }
       y[n] = sum;
     }

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.router.Router;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.Weight;
 
 /**
  * The layer written down token by token in f64, sharing only the router with the code it checks.
@@ -76,11 +77,11 @@ final class LayerReference {
     return times(weights.w2(), g);
   }
 
-  private static double[] times(Matrix w, double[] x) {
+  private static double[] times(Weight w, double[] x) {
     double[] y = new double[w.rows()];
     for (int n = 0; n < w.rows(); n++) {
       for (int k = 0; k < w.cols(); k++) {
-        y[n] += w.get(n, k) * x[k];
+        y[n] += w.value(n, k) * x[k];
       }
     }
     return y;

@@ -115,7 +115,8 @@ abstract class PreparedLayerContract {
   void computesTheSameBitsWithAnyBudget(MoeLayerSpec spec) {
     RandomTensors random = new RandomTensors(47);
     HeapLayer weights = HeapLayer.random(spec, true, DType.BF16, random);
-    LayerMemory memory = LayerMemory.of(spec, DType.BF16, kernel());
+    LayerMemory memory =
+        LayerMemory.of(spec, ExpertFormats.of(DType.BF16), ExpertFormats.of(DType.BF16), kernel());
     float[] x = random.normals(13 * HIDDEN, 1);
     float[] whole = new float[0];
     long packed = 0;

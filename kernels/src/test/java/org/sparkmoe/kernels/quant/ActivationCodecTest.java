@@ -11,6 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sparkmoe.kernels.quant.ActivationScheme.Granularity;
+import org.sparkmoe.kernels.tensor.ScaleType;
 
 final class ActivationCodecTest {
 
@@ -19,7 +20,7 @@ final class ActivationCodecTest {
     MemorySegment codes =
         MemorySegment.ofArray(new byte[rows * (int) codec.scheme().codeBytes(hidden)]);
     MemorySegment scales =
-        MemorySegment.ofArray(new float[rows * codec.scheme().scalesPerToken(hidden)]);
+        MemorySegment.ofArray(new byte[rows * (int) codec.scheme().scaleBytes(hidden)]);
     codec.encode(rows, hidden, MemorySegment.ofArray(values), codes, scales);
     float[] out = new float[values.length];
     codec.decode(rows, hidden, codes, scales, MemorySegment.ofArray(out));
@@ -44,7 +45,7 @@ final class ActivationCodecTest {
       values[i] = (float) random.nextGaussian();
       amax = Math.max(amax, Math.abs(values[i]));
     }
-    float step = ActivationCodec.tensorScale(amax);
+    float step = ActivationCodec.tensorScale(ActivationScheme.int8(Granularity.TENSOR), amax);
     for (ActivationCodec codec :
         new ActivationCodec[] {
           ActivationCodec.perTensor(ActivationScheme.int8(Granularity.TENSOR), step),
@@ -91,5 +92,81 @@ final class ActivationCodecTest {
     codec.encode(
         1, 1, MemorySegment.ofArray(new float[1]), MemorySegment.ofArray(new byte[1]), scales);
     assertThat(scales.get(ValueLayout.JAVA_FLOAT_UNALIGNED, 0)).isPositive();
+  }
+
+  @Test
+  void fp8HasTheRangeOfItsGranularity() {
+    ActivationCodec token = ActivationCodec.of(ActivationScheme.fp8(Granularity.TOKEN));
+    // amax 448: scale 1, so values become the nearest e4m3
+    assertThat(roundTrip(token, 4, 448, 17, 19, -0.0009f)).containsExactly(448, 16, 20, -0f);
+    // amax / 448 is below the least scale, 1 / (448 · 512)
+    float least = 1 / (448f * 512f);
+    assertThat(roundTrip(token, 2, least, 0)).containsExactly(least, 0);
+    ActivationCodec powers = ActivationCodec.of(ActivationScheme.fp8PerBlock(2, ScaleType.E8M0));
+    assertThat(roundTrip(powers, 4, 449, 34, 1, 1.0625f)).containsExactly(448, 32, 1, 1);
+  }
+
+  @Test
+  void nvfp4MultipliesBlockAndTensorScale() {
+    ActivationCodec codec = ActivationCodec.perTensor(ActivationScheme.NVFP4, 0.5f);
+    float[] values = new float[18];
+    values[0] = 6;
+    values[1] = 2.5f;
+    values[2] = -5;
+    values[16] = 0.1f;
+    // block 1: scale e4m3(6 / (6 · 0.5)) · 0.5 = 1; block 2: e4m3(0.1 / 3) · 0.5 = 0.03515625 · 0.5
+    float[] expected = new float[18];
+    expected[0] = 6;
+    expected[1] = 2;
+    expected[2] = -4;
+    expected[16] = 6 * 0.03515625f * 0.5f;
+    assertThat(roundTrip(codec, 18, values)).containsExactly(expected, within(0f));
+    assertThat(roundTrip(codec, 17, new float[17])).containsOnly(0);
+  }
+
+  @Test
+  void aRoundTripIsTheSameAsRequantizing() {
+    long seed = 77;
+    Random random = new Random(seed);
+    int hidden = 75;
+    float[] values = new float[3 * hidden];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) (random.nextGaussian() * Math.exp(random.nextGaussian() * 3));
+    }
+    for (ActivationCodec codec : everyCodec()) {
+      float[] expected = roundTrip(codec, hidden, values);
+      float[] actual = values.clone();
+      codec.requantize(3, hidden, MemorySegment.ofArray(actual));
+      assertThat(actual).as("%s seed %d", codec.scheme(), seed).isEqualTo(expected);
+    }
+  }
+
+  @Test
+  void whatIsNotFiniteMakesItsGroupNan() {
+    for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
+      for (ActivationCodec codec : everyCodec()) {
+        ActivationScheme scheme = codec.scheme();
+        if (scheme.granularity() != Granularity.NONE
+            && scheme.granularity() != Granularity.TENSOR) {
+          float[] values = {1, bad, 2};
+          codec.requantize(values, 0, 3);
+          assertThat(values).as("%s of %s", bad, scheme.label()).containsOnly(Float.NaN);
+        }
+      }
+    }
+  }
+
+  private static ActivationCodec[] everyCodec() {
+    return new ActivationCodec[] {
+      ActivationCodec.NONE,
+      ActivationCodec.perTensor(ActivationScheme.int8(Granularity.TENSOR), 0.1f),
+      ActivationCodec.of(ActivationScheme.int8(Granularity.TOKEN)),
+      ActivationCodec.of(ActivationScheme.int8PerBlock(32)),
+      ActivationCodec.perTensor(ActivationScheme.fp8(Granularity.TENSOR), 0.01f),
+      ActivationCodec.of(ActivationScheme.fp8(Granularity.TOKEN)),
+      ActivationCodec.of(ActivationScheme.fp8PerBlock(32, ScaleType.F32)),
+      ActivationCodec.of(ActivationScheme.MXFP8),
+      ActivationCodec.perTensor(ActivationScheme.NVFP4, 0.01f)
+    };
   }
 }

@@ -21,7 +21,8 @@ import org.sparkmoe.udfs.tokens.Vectors;
  * @param expertIds global expert id of each assignment
  * @param topkWeights weight of each assignment; 1 where the weight already multiplied the input
  * @param codes n × H codes
- * @param scales n × scales per token, f32; empty where the scheme has none per row
+ * @param scales n × scales per token, of the type the scheme says; empty where the scheme has none
+ *     per row
  * @param home n flags: 1 where this lane also serves the token's shared expert and carries its kept
  *     columns
  * @param homeHiddenOrNull f32 vectors of the home tokens, where the codes cannot serve the shared
@@ -85,15 +86,14 @@ public record DispatchBlock(
    * would give wrong results.
    */
   public void check(LayerPlan plan) {
-    ActivationScheme scheme = plan.codec().scheme();
+    ActivationScheme scheme = plan.codecs().input().scheme();
     int hidden = plan.spec().hidden();
     int homes = 0;
     for (byte flag : home) {
       homes += flag;
     }
     requireBytes("codes", codes.length, tokens() * scheme.codeBytes(hidden));
-    requireBytes(
-        "scales", scales.length, tokens() * DType.F32.bytes(scheme.scalesPerToken(hidden)));
+    requireBytes("scales", scales.length, tokens() * scheme.scaleBytes(hidden));
     requireBytes("home", home.length, tokens());
     requireBytes(
         "home_hidden",

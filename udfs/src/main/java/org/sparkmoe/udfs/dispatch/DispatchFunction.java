@@ -10,7 +10,6 @@ import org.apache.spark.sql.Row;
 import org.sparkmoe.kernels.combine.InputWeight;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
-import org.sparkmoe.kernels.quant.ActivationScheme.Granularity;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.udfs.executor.TaskScope;
 import org.sparkmoe.udfs.gating.GatedBatch;
@@ -69,10 +68,9 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
       this.encoded =
           travelsAsIs()
               ? MemorySegment.NULL
-              : arena.allocate(capacity * plan.codec().scheme().codeBytes(hidden), 64);
+              : arena.allocate(capacity * plan.codecs().input().scheme().codeBytes(hidden), 64);
       this.scales =
-          arena.allocate(
-              DType.F32.bytes((long) capacity * plan.codec().scheme().scalesPerToken(hidden)), 64);
+          arena.allocate(capacity * plan.codecs().input().scheme().scaleBytes(hidden), 64);
       this.weighted =
           weighsInput ? arena.allocate(DType.F32.bytes((long) capacity * hidden), 64) : null;
       this.sendsHomeHidden = plan.sendsHomeHidden();
@@ -119,14 +117,14 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
       if (travelsAsIs()) {
         codes = input;
       } else {
-        plan.codec().encode(batch.tokens(), spec.hidden(), input, encoded, scales);
+        plan.codecs().input().encode(batch.tokens(), spec.hidden(), input, encoded, scales);
         codes = encoded;
       }
     }
 
     /** Whether the codes of a token are its f32 values. */
     private boolean travelsAsIs() {
-      return plan.codec().scheme().granularity() == Granularity.NONE;
+      return plan.codecs().input().isIdentity();
     }
 
     /** Adds the token to the block of each lane that owns one of its experts. */
@@ -170,12 +168,12 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
     }
 
     private MemorySegment tokenCodes(int token) {
-      long bytes = plan.codec().scheme().codeBytes(spec.hidden());
+      long bytes = plan.codecs().input().scheme().codeBytes(spec.hidden());
       return codes.asSlice(token * bytes, bytes);
     }
 
     private MemorySegment tokenScales(int token) {
-      long bytes = DType.F32.bytes(plan.codec().scheme().scalesPerToken(spec.hidden()));
+      long bytes = plan.codecs().input().scheme().scaleBytes(spec.hidden());
       return scales.asSlice(token * bytes, bytes);
     }
 

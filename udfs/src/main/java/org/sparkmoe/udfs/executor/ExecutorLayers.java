@@ -41,7 +41,8 @@ final class ExecutorLayers {
         LayerTensors opened = plan.layer().open(plan.hadoop().value());
         try {
           prepared =
-              PreparedLayer.prepare(plan.spec(), opened, ExpertKernel.of(plan.backend()), STORE);
+              PreparedLayer.prepare(
+                  plan.spec(), opened, ExpertKernel.of(plan.backend()), plan.codecs(), STORE);
         } finally {
           if (prepared == null) {
             opened.close();

@@ -45,7 +45,8 @@ final class LaneWork implements AutoCloseable {
     long vector = DType.F32.bytes(spec.hidden());
     for (int b = 0; b < blocks.size(); b++) {
       DispatchBlock block = blocks.get(b);
-      plan.codec()
+      plan.codecs()
+          .input()
           .decode(
               block.tokens(),
               spec.hidden(),

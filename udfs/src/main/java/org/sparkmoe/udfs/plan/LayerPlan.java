@@ -6,8 +6,7 @@ import org.sparkmoe.datasets.checkpoint.MoeLayer;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
-import org.sparkmoe.kernels.quant.ActivationCodec;
-import org.sparkmoe.kernels.quant.ActivationScheme.Granularity;
+import org.sparkmoe.kernels.quant.LayerCodecs;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.udfs.tokens.TokenFormat;
 
@@ -19,7 +18,8 @@ import org.sparkmoe.udfs.tokens.TokenFormat;
  *     earlier one
  * @param layer where the weights are and what they compute
  * @param backend chosen once, on the driver
- * @param codec how activations travel in dispatch; holds the scalar scale of a per-tensor scheme
+ * @param codecs how activations are quantized: the input's also says how they travel in dispatch;
+ *     all scalar scales are here
  * @param placement experts to lanes; not used by the replicated form
  * @param tokens form of the input rows
  * @param outputDtype elements of the output column
@@ -31,7 +31,7 @@ public record LayerPlan(
     String runId,
     MoeLayer layer,
     Backend backend,
-    ActivationCodec codec,
+    LayerCodecs codecs,
     ExpertPlacement placement,
     TokenFormat tokens,
     DType outputDtype,
@@ -104,8 +104,7 @@ public record LayerPlan(
    * it, and weighed or quantized codes are not it.
    */
   public boolean sendsHomeHidden() {
-    boolean codesDiffer =
-        spec().routing().weightOnInput() || codec.scheme().granularity() != Granularity.NONE;
+    boolean codesDiffer = spec().routing().weightOnInput() || !codecs.input().isIdentity();
     return spec().shared().isPresent() && codesDiffer;
   }
 

@@ -154,11 +154,14 @@ final class ScaleDispatchTest {
   void dynamicTensorScaleIsThatOfAllTokens(SparkSession spark) {
     Plans plans = Plans.fixture("qwen3_moe");
     Tokens tokens = tokens(plans);
-    float scale = ActivationCodec.tensorScale(PlainLayer.amax(tokens.joined()));
+    float scale =
+        ActivationCodec.tensorScale(
+            ActivationScheme.int8(Granularity.TENSOR), PlainLayer.amax(tokens.joined()));
     SortedMap<Long, byte[]> expected = plain(plans, tokens, PlainLayer.int8Scaled(scale));
     for (int partitions : new int[] {1, 4}) {
       Dataset<Row> rows = tokens.rows(spark, partitions);
-      float measured = ActivationCodec.tensorScale(amaxOfAll(rows));
+      float measured =
+          ActivationCodec.tensorScale(ActivationScheme.int8(Granularity.TENSOR), amaxOfAll(rows));
       assertThat(measured).isEqualTo(scale);
       Plans quantized =
           plans.withLanes(2).withCodec(ActivationCodec.perTensor(PER_TENSOR, measured));
@@ -233,7 +236,7 @@ final class ScaleDispatchTest {
   }
 
   private static LayerPlan scaledBy(Plans plans, float amax) {
-    float scale = ActivationCodec.tensorScale(amax);
+    float scale = ActivationCodec.tensorScale(ActivationScheme.int8(Granularity.TENSOR), amax);
     return plans.withCodec(ActivationCodec.perTensor(PER_TENSOR, scale)).plan();
   }
 

@@ -100,7 +100,10 @@ final class ExecutorLayersTest {
     Plans plans = Plans.fixture("olmoe");
     LayerMemory memory =
         LayerMemory.of(
-            plans.layer().spec(), plans.layer().expertType(), ExpertKernel.of(plans.backend()));
+            plans.layer().spec(),
+            plans.layer().formats(),
+            plans.layer().sharedFormats().orElse(null),
+            ExpertKernel.of(plans.backend()));
     try (Lease one = ExecutorLayers.acquire(plans.withStoreBytes(memory.least(1)).plan())) {
       PreparedExpert first = expert(one.layer(), 0);
       assertThat(expert(one.layer(), 0)).isSameAs(first);

@@ -12,7 +12,7 @@ import org.sparkmoe.datasets.checkpoint.MoeLayer;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
 import org.sparkmoe.kernels.quant.ActivationCodec;
-import org.sparkmoe.kernels.quant.ActivationScheme;
+import org.sparkmoe.kernels.quant.LayerCodecs;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.udfs.plan.LayerPlan;
 import org.sparkmoe.udfs.tokens.TokenFormat;
@@ -49,7 +49,7 @@ public record Plans(
         Checkpoint.open(folder.toString(), new Configuration(false)).layer(layer),
         UUID.randomUUID().toString(),
         Backend.SCALAR,
-        ActivationCodec.of(ActivationScheme.NONE),
+        ActivationCodec.NONE,
         1,
         null,
         LayerPlan.batchBytes(1),
@@ -94,7 +94,7 @@ public record Plans(
         runId,
         layer,
         backend,
-        codec,
+        LayerCodecs.ofInput(codec),
         ExpertPlacement.linear(layer.spec().experts(), lanes),
         new TokenFormat(layer.spec().hidden(), DType.F32, keptOrNull, duplicatesOrNull),
         DType.F32,
