@@ -1,14 +1,24 @@
 package org.sparkmoe.job.bench;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.Properties;
+import java.util.stream.Collectors;
+import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.sparkmoe.datasets.checkpoint.Checkpoint;
+import org.sparkmoe.datasets.checkpoint.LayerTensors;
+import org.sparkmoe.datasets.checkpoint.MoeLayer;
 import org.sparkmoe.datasets.tokens.TokenOptions;
 import org.sparkmoe.datasets.tokens.TokenSource;
 import org.sparkmoe.job.plan.DispatchMode;
@@ -24,6 +34,7 @@ import org.sparkmoe.kernels.bench.RandomLayer;
 import org.sparkmoe.kernels.bench.RoutingKind;
 import org.sparkmoe.kernels.bench.Shape;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.udfs.plan.Reduction;
 import org.sparkmoe.udfs.sql.MoeFunctionCatalog;
 
 /**
@@ -34,7 +45,19 @@ final class JobBench {
   /** Tokens that the kernels alone take at a time: what the job's tasks take. */
   private static final int BATCH = 1024;
 
-  private static final int LANES = 2;
+  /**
+   * A way of dispatch.
+   *
+   * @param lanes 0 for the replicated form
+   */
+  private record Way(String name, int lanes, Reduction reduction) {
+    static final List<Way> ALL =
+        List.of(
+            new Way("replicated", 0, Reduction.SLOT_ORDER),
+            new Way("ep 2", 2, Reduction.SLOT_ORDER),
+            new Way("ep 2 lane-order", 2, Reduction.LANE_ORDER));
+  }
+
   private static final int SAMPLES = 4;
 
   private final Settings settings;
@@ -58,21 +81,62 @@ final class JobBench {
       SparkSession spark = session();
       try (JobFiles files = JobFiles.write(weights, batch)) {
         for (Backend backend : settings.backends()) {
-          double alone = kernelsAlone(weights, backend, batch);
-          rows.add(row(backend + " kernels alone", alone, alone));
-          for (int lanes : new int[] {0, LANES}) {
-            rows.addAll(job(spark, files, weights, backend, lanes, batch, alone));
+          Alone alone = alone(weights, files, backend, batch);
+          rows.add(row(backend + " kernels alone", alone.whole(), alone));
+          rows.add(row(backend + " kernels alone, experts packed before", alone.packed(), alone));
+          for (Way way : Way.ALL) {
+            rows.addAll(job(spark, files, weights, backend, way, batch, alone));
           }
         }
       } finally {
         spark.stop();
       }
-      report.table(List.of("", "s", "tokens/s", "of the kernels alone"), rows);
+      report.table(
+          List.of("", "s", "tokens/s", "of the kernels alone", "of them, packed before"), rows);
     }
   }
 
-  /** Seconds of all tokens, experts packed beforehand. */
-  private double kernelsAlone(RandomLayer weights, Backend backend, Batch batch) {
+  /**
+   * Seconds of all tokens without Spark.
+   *
+   * @param whole with the weights read from the checkpoint's files and packed
+   * @param packed with experts that are packed already
+   */
+  private record Alone(double whole, double packed) {}
+
+  /** The second of two rounds each, when the code is compiled. */
+  private Alone alone(RandomLayer weights, JobFiles files, Backend backend, Batch batch) {
+    List<Batch> batches = pieces(weights, batch);
+    double packed;
+    try (OurLayer layer = new OurLayer(weights, backend, settings.threads())) {
+      batches.forEach(layer::run);
+      packed = seconds(() -> batches.forEach(layer::run));
+      layer.check(batch);
+    }
+    double whole = 0;
+    for (int round = 0; round < 2; round++) {
+      whole =
+          seconds(
+              () -> {
+                Configuration conf = new Configuration(false);
+                MoeLayer stored = Checkpoint.open(files.model().toString(), conf).layer(0);
+                try (LayerTensors tensors = stored.open(conf);
+                    OurLayer layer =
+                        OurLayer.reading(tensors, weights, backend, settings.threads())) {
+                  batches.forEach(layer::run);
+                }
+              });
+    }
+    return new Alone(whole, packed);
+  }
+
+  private static double seconds(Runnable work) {
+    long started = System.nanoTime();
+    work.run();
+    return (System.nanoTime() - started) / 1e9;
+  }
+
+  private static List<Batch> pieces(RandomLayer weights, Batch batch) {
     long rowBytes = DType.F32.bytes(weights.shape().hidden());
     List<Batch> batches = new ArrayList<>();
     for (int from = 0; from < batch.tokens(); from += BATCH) {
@@ -84,14 +148,7 @@ final class JobBench {
               batch.out().asSlice(from * rowBytes, count * rowBytes),
               batch.rows()));
     }
-    try (OurLayer layer = new OurLayer(weights, backend, settings.threads())) {
-      batches.forEach(layer::run);
-      long started = System.nanoTime();
-      batches.forEach(layer::run);
-      double seconds = (System.nanoTime() - started) / 1e9;
-      layer.check(batch);
-      return seconds;
-    }
+    return batches;
   }
 
   /** The first run of a session reads and packs the experts; the second has compiled code too. */
@@ -100,10 +157,11 @@ final class JobBench {
       JobFiles files,
       RandomLayer weights,
       Backend backend,
-      int lanes,
+      Way way,
       Batch batch,
-      double alone) {
-    String name = "%s job, %s".formatted(backend, lanes == 0 ? "replicated" : "ep " + lanes);
+      Alone alone) {
+    int lanes = way.lanes();
+    String name = "%s job, %s".formatted(backend, way.name());
     List<List<String>> rows = new ArrayList<>();
     for (String run : List.of("first", "second")) {
       JobRequest request =
@@ -111,11 +169,14 @@ final class JobBench {
               files.model().toString(),
               0,
               TokenOptions.of(files.input()),
-              files.run("%s-%d-%s".formatted(backend, lanes, run)).toString(),
+              files
+                  .run("%s-%s-%s".formatted(backend, way.name().replace(' ', '-'), run))
+                  .toString(),
               BackendSelector.Request.only(backend),
               Optional.of(lanes == 0 ? DispatchMode.REPLICATED : DispatchMode.EP),
               lanes == 0 ? OptionalInt.empty() : OptionalInt.of(lanes),
               JobRequest.Placement.LINEAR,
+              way.reduction(),
               OptionalLong.empty(),
               true,
               OptionalLong.of(0));
@@ -158,25 +219,38 @@ final class JobBench {
     }
   }
 
+  /** With the settings that {@code job/bin/moe} gives a run. */
   private SparkSession session() {
-    SparkSession spark =
+    SparkSession.Builder builder =
         SparkSession.builder()
             .appName("Spark MoE bench")
             .master("local[%d]".formatted(settings.threads()))
             .config("spark.ui.enabled", "false")
-            .config("spark.ui.showConsoleProgress", "false")
             .config("spark.driver.bindAddress", "127.0.0.1")
-            .config("spark.driver.host", "127.0.0.1")
-            .getOrCreate();
+            .config("spark.driver.host", "127.0.0.1");
+    defaults().forEach((key, value) -> builder.config(key, value));
+    SparkSession spark = builder.getOrCreate();
     MoeFunctionCatalog.register(spark);
     return spark;
   }
 
-  private List<String> row(String name, double seconds, double alone) {
+  private static Map<String, String> defaults() {
+    Properties file = new Properties();
+    try (InputStream in = JobBench.class.getResourceAsStream("/spark-defaults.conf")) {
+      file.load(in);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return file.stringPropertyNames().stream()
+        .collect(Collectors.toMap(key -> key, key -> file.getProperty(key).strip()));
+  }
+
+  private List<String> row(String name, double seconds, Alone alone) {
     return List.of(
         name,
         Figures.rate(seconds),
         Figures.count(settings.jobTokens() / seconds),
-        Figures.ratio(alone / seconds));
+        Figures.ratio(alone.whole() / seconds),
+        Figures.ratio(alone.packed() / seconds));
   }
 }

@@ -9,6 +9,7 @@ import org.sparkmoe.kernels.bench.RandomLayer;
 import org.sparkmoe.kernels.experts.ExpertClock;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertLease;
+import org.sparkmoe.kernels.layer.LayerWeights;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.team.Team;
@@ -22,14 +23,23 @@ final class OurLayer implements Contender {
   private final Team team;
   private final Map<Integer, Workspace> workspaces = new HashMap<>();
 
-  /** Packs all experts at once, so that no measurement includes it. */
-  OurLayer(RandomLayer weights, Backend backend, int threads) {
+  private OurLayer(RandomLayer weights, LayerWeights stored, Backend backend, int threads) {
     this.weights = weights;
     this.layer =
         PreparedLayer.prepare(
-            weights.shape().spec(), weights, ExpertKernel.of(backend), ExpertStore.unbounded());
+            weights.shape().spec(), stored, ExpertKernel.of(backend), ExpertStore.unbounded());
     this.team = Team.of(threads);
+  }
+
+  /** Packs all experts at once, so that no measurement includes it. */
+  OurLayer(RandomLayer weights, Backend backend, int threads) {
+    this(weights, weights, backend, threads);
     packedBytes();
+  }
+
+  /** Reads and packs each expert when it is first used. */
+  static OurLayer reading(LayerWeights stored, RandomLayer weights, Backend backend, int threads) {
+    return new OurLayer(weights, stored, backend, threads);
   }
 
   @Override

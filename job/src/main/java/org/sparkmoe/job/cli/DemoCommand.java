@@ -19,6 +19,7 @@ import org.sparkmoe.datasets.tokens.TokenOptions;
 import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.kernels.backend.BackendSelector;
+import org.sparkmoe.udfs.plan.Reduction;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -64,6 +65,7 @@ final class DemoCommand implements Callable<Integer> {
             Optional.of(DispatchMode.EP),
             OptionalInt.of(4),
             JobRequest.Placement.LINEAR,
+            Reduction.SLOT_ORDER,
             OptionalLong.empty(),
             true,
             OptionalLong.of(0));

@@ -13,6 +13,7 @@ import org.sparkmoe.datasets.tokens.TokenOptions;
 import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.kernels.backend.BackendSelector;
+import org.sparkmoe.udfs.plan.Reduction;
 import picocli.CommandLine.Option;
 
 /** Options of {@code run} and {@code explain}. */
@@ -135,6 +136,19 @@ final class RunOptions {
   private String placement;
 
   @Option(
+      names = "--combine",
+      order = 132,
+      paramLabel = "C",
+      defaultValue = "slot-order",
+      description = {
+        "slot-order adds a token's experts in the order of its slots: the same bits whatever lanes"
+            + " there are.",
+        "lane-order lets each lane add its own first: less is shuffled, and the last bits depend on"
+            + " which lanes share a token. Default: slot-order.",
+      })
+  private String combine;
+
+  @Option(
       names = "--weight-memory",
       order = 135,
       paramLabel = "SIZE",
@@ -203,6 +217,7 @@ final class RunOptions {
         dispatch(),
         lanes == null ? OptionalInt.empty() : OptionalInt.of(lanes),
         placement(),
+        reduction(),
         weightMemory(),
         overwrite,
         maxErrors == null ? OptionalLong.empty() : OptionalLong.of(maxErrors));
@@ -245,6 +260,16 @@ final class RunOptions {
     throw new InputException(
         "--weight-memory %s must be more than 0; moe explain prints what the layer takes"
             .formatted(weightMemory));
+  }
+
+  private Reduction reduction() {
+    return switch (combine.toLowerCase(Locale.ROOT)) {
+      case "slot-order" -> Reduction.SLOT_ORDER;
+      case "lane-order" -> Reduction.LANE_ORDER;
+      default ->
+          throw new InputException(
+              "--combine %s is unknown; choose slot-order or lane-order".formatted(combine));
+    };
   }
 
   private JobRequest.Placement placement() {

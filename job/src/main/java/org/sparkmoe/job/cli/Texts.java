@@ -79,6 +79,12 @@ final class Texts {
     lines.add("  (sum = load + shuffles + the larger of stream and compute)");
     lines.add("");
     lines.add(chosen(plan));
+    if (plan.dispatch().chosen().mode() == DispatchMode.EP) {
+      plan.request()
+          .reduction()
+          .bitsDependOn()
+          .ifPresent(what -> lines.add("         last digits depend on " + what));
+    }
     return lines;
   }
 

@@ -56,8 +56,10 @@ public final class CostModel {
             work.tokens()
                 * (distinctLanes(lanes, work.topK()) * (work.codeBytes() + TOKEN_OVERHEAD)
                     + (double) work.topK() * SLOT_OVERHEAD));
-    long combine =
-        work.tokens() * (work.topK() + (work.shared() ? 1 : 0)) * work.hidden() * Float.BYTES;
+    double vectors =
+        (work.lanesReduce() ? distinctLanes(lanes, work.topK()) : work.topK())
+            + (work.shared() ? 1 : 0);
+    long combine = Math.round(work.tokens() * vectors * work.hidden() * Float.BYTES);
     return new Cost(
         DispatchMode.EP,
         lanes,

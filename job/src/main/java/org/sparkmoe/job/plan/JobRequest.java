@@ -6,6 +6,7 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import org.sparkmoe.datasets.tokens.TokenOptions;
 import org.sparkmoe.kernels.backend.BackendSelector;
+import org.sparkmoe.udfs.plan.Reduction;
 
 /**
  * What the user asked for, options resolved.
@@ -18,6 +19,7 @@ import org.sparkmoe.kernels.backend.BackendSelector;
  * @param dispatch requested mode, empty for auto
  * @param lanes requested lanes, empty for auto
  * @param placement experts to lanes
+ * @param reduction who sums a token's slots when lanes share them
  * @param weightMemory bytes of packed weights that an executor may hold, empty for all it needs
  * @param overwrite replace an existing run
  * @param maxErrors rows that may fail before the exit code is 3
@@ -31,6 +33,7 @@ public record JobRequest(
     Optional<DispatchMode> dispatch,
     OptionalInt lanes,
     Placement placement,
+    Reduction reduction,
     OptionalLong weightMemory,
     boolean overwrite,
     OptionalLong maxErrors) {

@@ -126,7 +126,8 @@ public final class Planner {
             tokens,
             Math.max(1, partitions),
             scheme.codeBytes(hidden) + scheme.scaleBytes(hidden),
-            LayerPlan.batchTokens(layer.spec(), batchBytes(cluster)));
+            LayerPlan.batchTokens(layer.spec(), batchBytes(cluster)),
+            request.reduction().reducesInLanes());
     return new JobPlan(
         request,
         layer,
@@ -153,6 +154,7 @@ public final class Planner {
         backend.backend(),
         codecs,
         placement,
+        request.reduction(),
         tokens,
         outputDtype,
         batchBytes(cluster),

@@ -15,6 +15,7 @@ import org.sparkmoe.kernels.layer.MoeLayerSpec;
  * @param expertFlops floating-point operations of one expert for one token
  * @param codeBytes bytes of one dispatched token: codes and scales
  * @param batchTokens tokens that a task computes together
+ * @param lanesReduce whether a lane sums a token's slots before they travel
  */
 public record Workload(
     long tokens,
@@ -26,7 +27,8 @@ public record Workload(
     long expertBytes,
     double expertFlops,
     long codeBytes,
-    int batchTokens) {
+    int batchTokens,
+    boolean lanesReduce) {
 
   /** The work of {@code tokens} tokens through a layer. */
   public static Workload of(
@@ -35,7 +37,8 @@ public record Workload(
       long tokens,
       int partitions,
       long codeBytes,
-      int batchTokens) {
+      int batchTokens,
+      boolean lanesReduce) {
     int projections = spec.activation().gated() ? 3 : 2;
     return new Workload(
         tokens,
@@ -47,6 +50,7 @@ public record Workload(
         expertBytes,
         2.0 * projections * spec.hidden() * spec.intermediate(),
         codeBytes,
-        batchTokens);
+        batchTokens,
+        lanesReduce);
   }
 }

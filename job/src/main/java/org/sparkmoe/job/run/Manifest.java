@@ -81,6 +81,7 @@ final class Manifest {
     options.put("dispatch", request.dispatch().map(DispatchMode::option).orElse("auto"));
     request.lanes().ifPresent(lanes -> options.put("lanes", lanes));
     options.put("placement", request.placement().option());
+    options.put("combine", request.reduction().option());
     request.weightMemory().ifPresent(bytes -> options.put("weight-memory", bytes));
     request.maxErrors().ifPresent(limit -> options.put("max-errors", limit));
     return options;

@@ -156,7 +156,10 @@ public final class MoeInferenceJob {
 
   /** Depends on the data alone, so that the same run gives the same files on any cluster. */
   private static int combineTasks(LayerPlan plan, long rows) {
-    long perToken = (plan.spec().topK() + 1L) * plan.spec().hidden() * Float.BYTES;
+    int topK = plan.spec().topK();
+    int partials =
+        plan.reduction().reducesInLanes() ? Math.min(topK, plan.placement().lanes()) : topK;
+    long perToken = (partials + 1L) * plan.spec().hidden() * Float.BYTES;
     return Math.clamp(Math.ceilDiv(rows * perToken, COMBINE_TASK_BYTES), 1, MOST_COMBINE_TASKS);
   }
 

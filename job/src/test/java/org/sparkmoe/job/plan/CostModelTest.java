@@ -114,7 +114,8 @@ final class CostModelTest {
   @Test
   void trillionsOfTokensDoNotOverflow() {
     Workload huge =
-        new Workload(1_000_000_000_000L, 100_000, 7168, 8, 256, true, 22 * GB, 9e7, 14_336, 8192);
+        new Workload(
+            1_000_000_000_000L, 100_000, 7168, 8, 256, true, 22 * GB, 9e7, 14_336, 8192, false);
 
     Cost cost = ep(huge, Plans.cluster(64, 512), 256);
 

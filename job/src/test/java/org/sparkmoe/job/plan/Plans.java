@@ -12,7 +12,7 @@ final class Plans {
    * {@code expertBytes} together, 60 operations each.
    */
   static Workload work(long expertBytes) {
-    return new Workload(1000, 4, 10, 2, 8, false, expertBytes, 60, 40, 100);
+    return new Workload(1000, 4, 10, 2, 8, false, expertBytes, 60, 40, 100, false);
   }
 
   static Workload withShared(Workload work) {
@@ -26,7 +26,8 @@ final class Plans {
         work.expertBytes(),
         work.expertFlops(),
         work.codeBytes(),
-        work.batchTokens());
+        work.batchTokens(),
+        work.lanesReduce());
   }
 
   static Workload withTokens(Workload work, long tokens, int partitions) {
@@ -40,7 +41,8 @@ final class Plans {
         work.expertBytes(),
         work.expertFlops(),
         work.codeBytes(),
-        work.batchTokens());
+        work.batchTokens(),
+        work.lanesReduce());
   }
 
   /** An executor of {@code cluster} with the experts of {@link #work}, and no buffers. */

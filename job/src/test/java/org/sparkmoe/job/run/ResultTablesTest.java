@@ -50,6 +50,7 @@ import org.sparkmoe.job.run.Runs.Way;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendSelector;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.udfs.plan.Reduction;
 import org.sparkmoe.udfs.sql.MoeFunctionCatalog;
 
 /** What a run leaves behind: every table, the manifest, and nothing else. */
@@ -311,6 +312,7 @@ final class ResultTablesTest {
             Optional.of(DispatchMode.EP),
             OptionalInt.of(3),
             JobRequest.Placement.LINEAR,
+            Reduction.SLOT_ORDER,
             OptionalLong.empty(),
             true,
             OptionalLong.empty());

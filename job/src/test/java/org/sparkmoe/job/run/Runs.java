@@ -17,6 +17,7 @@ import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.job.plan.Planner;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendSelector;
+import org.sparkmoe.udfs.plan.Reduction;
 import org.sparkmoe.udfs.sql.MoeFunctionCatalog;
 
 /** Runs the job on fixtures, inside the tests' Spark. */
@@ -47,6 +48,7 @@ final class Runs {
         Optional.of(way.lanes() == 0 ? DispatchMode.REPLICATED : DispatchMode.EP),
         way.lanes() == 0 ? OptionalInt.empty() : OptionalInt.of(way.lanes()),
         JobRequest.Placement.LINEAR,
+        Reduction.SLOT_ORDER,
         weightMemory,
         true,
         OptionalLong.empty());

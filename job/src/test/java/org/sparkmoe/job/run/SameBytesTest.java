@@ -39,6 +39,7 @@ import org.sparkmoe.job.plan.JobRequest.Placement;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendSelector;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.udfs.plan.Reduction;
 import org.sparkmoe.udfs.sql.MoeFunctionCatalog;
 
 /** The same input, model and options give the same bytes, however the work is cut. */
@@ -202,6 +203,7 @@ final class SameBytesTest {
         Optional.of(cut.lanes() == 0 ? DispatchMode.REPLICATED : DispatchMode.EP),
         cut.lanes() == 0 ? OptionalInt.empty() : OptionalInt.of(cut.lanes()),
         cut.placement(),
+        Reduction.SLOT_ORDER,
         OptionalLong.empty(),
         true,
         OptionalLong.empty());

@@ -17,8 +17,8 @@ import org.sparkmoe.udfs.tokens.Vectors;
 
 /**
  * Finalize, the receiving half of expert parallelism. Needs partial rows sorted by token id; weighs
- * and sums the slots of a token in slot order, whatever lane they come from, then adds the shared
- * expert and the output bias.
+ * and sums the slots of a token in slot order, whatever lane they come from, or sums what lanes
+ * have reduced; then adds the shared expert and the output bias.
  *
  * <p>Every slot of a token must arrive exactly once; anything else fails the task.
  */
@@ -43,12 +43,16 @@ public final class CombineFunction implements MapPartitionsFunction<Row, Row> {
     private final PreparedLayer layer;
     private final Iterator<Row> rows;
     private final int hidden;
+    private final boolean reducedByLanes;
     private final SlotAccumulator sum;
     private final MemorySegment sharedOrNull;
     private final MemorySegment out;
 
-    /** By slot: the vectors it came with, null until it arrives, its place there, its weight. */
+    /** By slot: the vectors to add at its turn, null for none; its place there, its weight. */
     private final MemorySegment[] sources;
+
+    /** By slot, whether it arrived. */
+    private final boolean[] arrived;
 
     private final int[] indices;
     private final float[] weights;
@@ -62,11 +66,13 @@ public final class CombineFunction implements MapPartitionsFunction<Row, Row> {
       this.layer = layer;
       this.rows = rows;
       this.hidden = plan.spec().hidden();
+      this.reducedByLanes = plan.reduction().reducesInLanes();
       this.sum = new SlotAccumulator(hidden);
       long vector = DType.F32.bytes(hidden);
       this.sharedOrNull = plan.spec().shared().isPresent() ? arena.allocate(vector, 64) : null;
       this.out = arena.allocate(vector, 64);
       this.sources = new MemorySegment[plan.spec().topK()];
+      this.arrived = new boolean[sources.length];
       this.indices = new int[sources.length];
       this.weights = new float[sources.length];
       this.ahead = rows.hasNext() ? rows.next() : null;
@@ -80,7 +86,9 @@ public final class CombineFunction implements MapPartitionsFunction<Row, Row> {
       gather();
       sum.clear();
       for (int slot = 0; slot < sources.length; slot++) {
-        sum.add(weights[slot], sources[slot], indices[slot]);
+        if (sources[slot] != null) {
+          sum.add(weights[slot], sources[slot], indices[slot]);
+        }
       }
       sum.store(out, 0);
       layer.finish(1, sharedOrNull, out);
@@ -92,6 +100,7 @@ public final class CombineFunction implements MapPartitionsFunction<Row, Row> {
       tokenId = ahead.getLong(PartialRow.TOKEN_ID);
       kept = null;
       Arrays.fill(sources, null);
+      Arrays.fill(arrived, false);
       boolean home = sharedOrNull == null;
       while (ahead != null && ahead.getLong(PartialRow.TOKEN_ID) == tokenId) {
         takeSlots();
@@ -110,7 +119,7 @@ public final class CombineFunction implements MapPartitionsFunction<Row, Row> {
 
     private void requireAll(boolean home) {
       for (int slot = 0; slot < sources.length; slot++) {
-        if (sources[slot] == null) {
+        if (!arrived[slot]) {
           throw new IllegalStateException(
               "token %d: slot %d did not arrive; a part of the dispatch is lost"
                   .formatted(tokenId, slot));
@@ -135,14 +144,24 @@ public final class CombineFunction implements MapPartitionsFunction<Row, Row> {
               "token %d: slot %d arrived, the layer has slots 0 to %d"
                   .formatted(tokenId, slot, sources.length - 1));
         }
-        if (sources[slot] != null) {
+        if (arrived[slot]) {
           throw new IllegalStateException(
               "token %d: slot %d arrived twice; is its id unique?".formatted(tokenId, slot));
         }
-        sources[slot] = vectors;
-        indices[slot] = i;
-        weights[slot] = Vectors.floatAt(slotWeights, i);
+        arrived[slot] = true;
+        if (!reducedByLanes) {
+          take(slot, vectors, i, Vectors.floatAt(slotWeights, i));
+        } else if (i == 0) {
+          // a lane's slots ascend: its sum has its turn at the lowest
+          take(slot, vectors, 0, 1);
+        }
       }
+    }
+
+    private void take(int slot, MemorySegment vectors, int index, float weight) {
+      sources[slot] = vectors;
+      indices[slot] = index;
+      weights[slot] = weight;
     }
 
     @Override

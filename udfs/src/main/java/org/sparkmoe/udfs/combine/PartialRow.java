@@ -15,7 +15,10 @@ public final class PartialRow {
   /** Position of their weights, m f32. */
   static final int WEIGHTS = 2;
 
-  /** Position of the unweighted expert outputs, m × H f32. */
+  /**
+   * Position of the unweighted expert outputs, m × H f32; or, where lanes reduce, of their weighted
+   * sum, H f32.
+   */
   static final int PARTIAL = 3;
 
   /**

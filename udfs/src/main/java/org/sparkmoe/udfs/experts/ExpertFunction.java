@@ -5,7 +5,6 @@ import java.util.List;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
-import org.sparkmoe.kernels.combine.WeightAndReduce;
 import org.sparkmoe.kernels.experts.FusedExperts;
 import org.sparkmoe.kernels.experts.StandardExperts;
 import org.sparkmoe.kernels.layer.PreparedLayer;
@@ -51,7 +50,7 @@ public final class ExpertFunction implements MapPartitionsFunction<Row, Row> {
     return new Partials(
         layer,
         team,
-        new StandardExperts(layer.kernel(), WeightAndReduce.DELEGATE, times, team),
+        new StandardExperts(layer.kernel(), plan.reduction().experts(), times, team),
         workspace,
         new LaneBlocks(rows, plan, lane),
         scope.kernelThread(),

@@ -38,7 +38,7 @@ final class LaneWork implements AutoCloseable {
   /** Takes {@code blocks}, at least one, and puts their vectors side by side. */
   void read(List<DispatchBlock> blocks) {
     batch = LaneBatch.join(blocks, map);
-    buffers.reserve(batch.tokens(), batch.routes().assignments());
+    buffers.reserve(batch.tokens(), outputs());
     blockIndex = 0;
     homeInBlock = 0;
     home = 0;
@@ -54,6 +54,11 @@ final class LaneWork implements AutoCloseable {
               MemorySegment.ofArray(block.scales()),
               buffers.x().asSlice(batch.firstToken()[b] * vector, block.tokens() * vector));
     }
+  }
+
+  /** Vectors that leave: one per token, or one per assignment. */
+  private int outputs() {
+    return plan.reduction().reducesInLanes() ? batch.tokens() : batch.routes().assignments();
   }
 
   /** Workspace of {@link #compute} for the batch. */
@@ -117,7 +122,10 @@ final class LaneWork implements AutoCloseable {
     columns[0] = block.tokenIds()[inBlock];
     columns[1] = Vectors.encode(block.topkSlots(), first, slots);
     columns[2] = Vectors.encode(block.topkWeights(), first, slots);
-    columns[3] = vectors(buffers.y(), batch.routes().offsets()[token], slots);
+    columns[3] =
+        plan.reduction().reducesInLanes()
+            ? vectors(buffers.y(), token, 1)
+            : vectors(buffers.y(), batch.routes().offsets()[token], slots);
     if (block.home()[inBlock] != 0) {
       if (spec.shared().isPresent()) {
         columns[4] = vectors(buffers.homeY(), home, 1);

@@ -21,6 +21,7 @@ import org.sparkmoe.udfs.tokens.TokenFormat;
  * @param codecs how activations are quantized: the input's also says how they travel in dispatch;
  *     all scalar scales are here
  * @param placement experts to lanes; not used by the replicated form
+ * @param reduction who sums a token's slots; not used by the replicated form
  * @param tokens form of the input rows
  * @param outputDtype elements of the output column
  * @param batchBytes memory that one task may fill with vectors: inputs and outputs of experts
@@ -33,6 +34,7 @@ public record LayerPlan(
     Backend backend,
     LayerCodecs codecs,
     ExpertPlacement placement,
+    Reduction reduction,
     TokenFormat tokens,
     DType outputDtype,
     long batchBytes,

@@ -15,6 +15,7 @@ import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.quant.LayerCodecs;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.udfs.plan.LayerPlan;
+import org.sparkmoe.udfs.plan.Reduction;
 import org.sparkmoe.udfs.tokens.TokenFormat;
 
 /**
@@ -96,6 +97,7 @@ public record Plans(
         backend,
         LayerCodecs.ofInput(codec),
         ExpertPlacement.linear(layer.spec().experts(), lanes),
+        Reduction.SLOT_ORDER,
         new TokenFormat(layer.spec().hidden(), DType.F32, keptOrNull, duplicatesOrNull),
         DType.F32,
         batchBytes,
