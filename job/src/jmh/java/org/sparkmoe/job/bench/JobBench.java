@@ -176,6 +176,7 @@ final class JobBench {
               Optional.of(lanes == 0 ? DispatchMode.REPLICATED : DispatchMode.EP),
               lanes == 0 ? OptionalInt.empty() : OptionalInt.of(lanes),
               JobRequest.Placement.LINEAR,
+              OptionalInt.empty(),
               way.reduction(),
               OptionalLong.empty(),
               true,

@@ -131,9 +131,22 @@ final class RunOptions {
       names = "--placement",
       order = 130,
       paramLabel = "P",
-      defaultValue = "linear",
-      description = "Experts on lanes: linear (ranges) or round-robin. Default: linear.")
+      defaultValue = "balanced",
+      description = {
+        "Experts on lanes: balanced (by the loads that the first pass counts, hot experts on"
+            + " several lanes), linear (ranges) or round-robin. Default: balanced.",
+      })
   private String placement;
+
+  @Option(
+      names = "--redundant-experts",
+      order = 131,
+      paramLabel = "N",
+      description = {
+        "Copies of hot experts that balanced may put on further lanes, each with the memory of an"
+            + " expert. Default: as many as lanes.",
+      })
+  private Integer redundantExperts;
 
   @Option(
       names = "--combine",
@@ -217,6 +230,7 @@ final class RunOptions {
         dispatch(),
         lanes == null ? OptionalInt.empty() : OptionalInt.of(lanes),
         placement(),
+        redundantExperts(),
         reduction(),
         weightMemory(),
         overwrite,
@@ -262,6 +276,17 @@ final class RunOptions {
             .formatted(weightMemory));
   }
 
+  private OptionalInt redundantExperts() {
+    if (redundantExperts == null) {
+      return OptionalInt.empty();
+    }
+    if (redundantExperts < 0) {
+      throw new InputException(
+          "--redundant-experts %d must be at least 0".formatted(redundantExperts));
+    }
+    return OptionalInt.of(redundantExperts);
+  }
+
   private Reduction reduction() {
     return switch (combine.toLowerCase(Locale.ROOT)) {
       case "slot-order" -> Reduction.SLOT_ORDER;
@@ -274,11 +299,13 @@ final class RunOptions {
 
   private JobRequest.Placement placement() {
     return switch (placement.toLowerCase(Locale.ROOT)) {
+      case "balanced" -> JobRequest.Placement.BALANCED;
       case "linear" -> JobRequest.Placement.LINEAR;
       case "round-robin" -> JobRequest.Placement.ROUND_ROBIN;
       default ->
           throw new InputException(
-              "--placement %s is unknown; choose linear or round-robin".formatted(placement));
+              "--placement %s is unknown; choose balanced, linear or round-robin"
+                  .formatted(placement));
     };
   }
 }

@@ -11,6 +11,7 @@ import org.sparkmoe.job.plan.Cost;
 import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.ExecutorMemory;
 import org.sparkmoe.job.plan.JobPlan;
+import org.sparkmoe.job.plan.LaneBalance;
 import org.sparkmoe.job.plan.Planner;
 import org.sparkmoe.job.plan.Workload;
 import org.sparkmoe.job.run.RunSummary;
@@ -93,10 +94,23 @@ final class Texts {
     return "dispatch %s: %s".formatted(name(plan.dispatch().chosen()), plan.dispatch().reason());
   }
 
+  /** How evenly the lanes are loaded. */
+  static String lanes(LaneBalance balance) {
+    return String.format(
+        Locale.ROOT,
+        "lanes    busiest %.2f x the mean (in ranges of experts %.2f x), %d expert%s on several"
+            + " lanes",
+        balance.placed(),
+        balance.linear(),
+        balance.sharedExperts(),
+        balance.sharedExperts() == 1 ? "" : "s");
+  }
+
   /** What a run did. */
   static List<String> summary(RunSummary summary) {
     List<String> lines = new ArrayList<>();
     lines.add(chosen(summary.plan()));
+    summary.balance().ifPresent(balance -> lines.add(lanes(balance)));
     lines.add("");
     for (StageFigures stage : summary.stages()) {
       lines.add(stageLine(stage, summary.tokens()));

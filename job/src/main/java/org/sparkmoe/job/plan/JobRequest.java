@@ -19,6 +19,8 @@ import org.sparkmoe.udfs.plan.Reduction;
  * @param dispatch requested mode, empty for auto
  * @param lanes requested lanes, empty for auto
  * @param placement experts to lanes
+ * @param redundantExperts copies of experts that a balanced placement may add; as many as lanes
+ *     when empty
  * @param reduction who sums a token's slots when lanes share them
  * @param weightMemory bytes of packed weights that an executor may hold, empty for all it needs
  * @param overwrite replace an existing run
@@ -33,6 +35,7 @@ public record JobRequest(
     Optional<DispatchMode> dispatch,
     OptionalInt lanes,
     Placement placement,
+    OptionalInt redundantExperts,
     Reduction reduction,
     OptionalLong weightMemory,
     boolean overwrite,
@@ -40,6 +43,8 @@ public record JobRequest(
 
   /** Rules that put experts on lanes. */
   public enum Placement {
+    /** By the loads that the run's first pass counts; hot experts on several lanes. */
+    BALANCED,
     /** Contiguous ranges. */
     LINEAR,
     /** Expert e on lane e mod lanes. */

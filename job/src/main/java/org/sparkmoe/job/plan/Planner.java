@@ -1,6 +1,5 @@
 package org.sparkmoe.job.plan;
 
-import java.util.OptionalInt;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
@@ -13,6 +12,7 @@ import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.layer.LayerMemory;
 import org.sparkmoe.kernels.natives.NativeCache;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
+import org.sparkmoe.kernels.permute.LoadBalancer;
 import org.sparkmoe.kernels.quant.ActivationScheme;
 import org.sparkmoe.kernels.quant.LayerCodecs;
 import org.sparkmoe.kernels.tensor.DType;
@@ -138,16 +138,28 @@ public final class Planner {
         DispatchPlanner.plan(work, cluster, memory, request.dispatch(), request.lanes()));
   }
 
-  /** What tasks get. */
-  public LayerPlan layerPlan(TokenFormat tokens, DType outputDtype, OptionalInt lanes) {
-    ClusterFacts cluster = ClusterFacts.of(context);
+  /** Where everything is on one lane: for the passes that have none. */
+  public ExpertPlacement oneLane() {
+    return ExpertPlacement.linear(layer.spec().experts(), 1);
+  }
+
+  /**
+   * Experts on lanes.
+   *
+   * @param loads assignments by expert
+   */
+  public ExpertPlacement placement(int lanes, long[] loads) {
     int experts = layer.spec().experts();
-    int count = lanes.orElse(1);
-    ExpertPlacement placement =
-        switch (request.placement()) {
-          case LINEAR -> ExpertPlacement.linear(experts, count);
-          case ROUND_ROBIN -> ExpertPlacement.roundRobin(experts, count);
-        };
+    return switch (request.placement()) {
+      case BALANCED -> LoadBalancer.balance(loads, lanes, request.redundantExperts().orElse(lanes));
+      case LINEAR -> ExpertPlacement.linear(experts, lanes);
+      case ROUND_ROBIN -> ExpertPlacement.roundRobin(experts, lanes);
+    };
+  }
+
+  /** What tasks get. */
+  public LayerPlan layerPlan(TokenFormat tokens, DType outputDtype, ExpertPlacement placement) {
+    ClusterFacts cluster = ClusterFacts.of(context);
     return new LayerPlan(
         runId,
         layer,

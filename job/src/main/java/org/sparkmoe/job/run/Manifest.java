@@ -14,6 +14,7 @@ import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.ExecutorMemory;
 import org.sparkmoe.job.plan.JobPlan;
 import org.sparkmoe.job.plan.JobRequest;
+import org.sparkmoe.job.plan.LaneBalance;
 import org.sparkmoe.kernels.backend.Refusal;
 
 /** {@code manifest.json}: what made a run folder. */
@@ -33,6 +34,7 @@ final class Manifest {
             "chosen", plan.backend().backend().option(),
             "refusals", plan.backend().refusals().stream().map(Refusal::toString).toList()));
     manifest.put("dispatch", dispatch(plan));
+    summary.balance().ifPresent(balance -> manifest.put("lanes", lanes(balance)));
     manifest.put("memory", memory(plan.memory()));
     manifest.put("counts", counts(summary));
     manifest.put("stages", summary.stages().stream().map(Manifest::stage).toList());
@@ -82,6 +84,7 @@ final class Manifest {
     request.lanes().ifPresent(lanes -> options.put("lanes", lanes));
     options.put("placement", request.placement().option());
     options.put("combine", request.reduction().option());
+    request.redundantExperts().ifPresent(n -> options.put("redundant-experts", n));
     request.weightMemory().ifPresent(bytes -> options.put("weight-memory", bytes));
     request.maxErrors().ifPresent(limit -> options.put("max-errors", limit));
     return options;
@@ -96,6 +99,15 @@ final class Manifest {
         plan.dispatch().candidates().stream().map(Manifest::estimate).toList();
     dispatch.put("estimates", estimates);
     return dispatch;
+  }
+
+  private static Map<String, Object> lanes(LaneBalance balance) {
+    Map<String, Object> lanes = new LinkedHashMap<>();
+    lanes.put("lanes", balance.lanes());
+    lanes.put("busiest_over_mean", balance.placed());
+    lanes.put("busiest_over_mean_linear", balance.linear());
+    lanes.put("experts_on_several_lanes", balance.sharedExperts());
+    return lanes;
   }
 
   private static Map<String, Object> estimate(Cost cost) {

@@ -2,6 +2,7 @@ package org.sparkmoe.job.run;
 
 import static org.apache.spark.sql.functions.col;
 
+import java.util.Optional;
 import java.util.OptionalInt;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
@@ -13,7 +14,9 @@ import org.apache.spark.sql.SparkSession;
 import org.sparkmoe.datasets.tokens.TokenTable;
 import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.JobPlan;
+import org.sparkmoe.job.plan.LaneBalance;
 import org.sparkmoe.job.plan.Planner;
+import org.sparkmoe.kernels.permute.ExpertPlacement;
 import org.sparkmoe.udfs.combine.CombineFunction;
 import org.sparkmoe.udfs.combine.PartialRow;
 import org.sparkmoe.udfs.dispatch.DispatchBlock;
@@ -77,7 +80,12 @@ public final class MoeInferenceJob {
       ErrorTable errors = ErrorTable.write(rows, format, tally.errors(), directory.table("errors"));
 
       JobPlan plan = planner.plan(tally.rows(), rows.rdd().getNumPartitions());
-      LayerPlan layer = planner.layerPlan(format, tokens.dtype(), plan.dispatch().lanes());
+      OptionalInt lanes = plan.dispatch().lanes();
+      ExpertPlacement placement =
+          lanes.isPresent()
+              ? planner.placement(lanes.getAsInt(), tally.loads())
+              : planner.oneLane();
+      LayerPlan layer = planner.layerPlan(format, tokens.dtype(), placement);
       KernelTimes times = new KernelTimes(tally.experts());
       spark.sparkContext().register(times, "kernel ns by expert");
       write(
@@ -90,6 +98,9 @@ public final class MoeInferenceJob {
           new RunSummary(
               directory.path(),
               plan,
+              lanes.isPresent()
+                  ? Optional.of(LaneBalance.of(placement, tally.loads()))
+                  : Optional.empty(),
               tally.rows(),
               tally.errors(),
               errors.commonestReason(),
@@ -106,7 +117,7 @@ public final class MoeInferenceJob {
   private RouteTally route(Dataset<Row> rows, TokenFormat format, String path) {
     RouteTally tally = new RouteTally(planner.layer().spec().experts());
     spark.sparkContext().register(tally, "routes by expert");
-    LayerPlan gating = planner.layerPlan(format, tokens.dtype(), OptionalInt.empty());
+    LayerPlan gating = planner.layerPlan(format, tokens.dtype(), planner.oneLane());
     write(
         rows.mapPartitions(new RouteFunction(gating, tally), Encoders.row(RouteFunction.SCHEMA)),
         path);

@@ -15,13 +15,14 @@ import org.sparkmoe.udfs.plan.LayerPlan;
 /** The small table of experts. */
 final class ResultTables {
   /**
-   * {@code share} is of all routes; {@code weight_mass} is the sum of the expert's weights; lane is
-   * null where replicated.
+   * {@code share} is of all routes; {@code weight_mass} is the sum of the expert's weights; {@code
+   * lane} is the first of the {@code copies} lanes that hold it, both null where replicated.
    */
   static final StructType EXPERT_STATS =
       new StructType()
           .add("expert_id", DataTypes.IntegerType, false)
           .add("lane", DataTypes.IntegerType)
+          .add("copies", DataTypes.IntegerType)
           .add("tokens", DataTypes.LongType, false)
           .add("share", DataTypes.DoubleType, false)
           .add("weight_mass", DataTypes.DoubleType, false)
@@ -39,14 +40,15 @@ final class ResultTables {
     long total = tally.routes();
     List<Row> rows = new ArrayList<>();
     for (int expert = 0; expert < tally.experts(); expert++) {
-      Integer lane =
-          plan.dispatch().chosen().mode() == DispatchMode.EP
-              ? layer.placement().laneOf(expert)
-              : null;
+      boolean lanes = plan.dispatch().chosen().mode() == DispatchMode.EP;
+      int[] all = layer.placement().lanesOf(expert);
+      Integer lane = lanes ? all[0] : null;
+      Integer copies = lanes ? all.length : null;
       rows.add(
           RowFactory.create(
               expert,
               lane,
+              copies,
               tally.tokens(expert),
               total == 0 ? 0.0 : (double) tally.tokens(expert) / total,
               tally.weightMass(expert),

@@ -3,12 +3,14 @@ package org.sparkmoe.job.run;
 import java.util.List;
 import java.util.Optional;
 import org.sparkmoe.job.plan.JobPlan;
+import org.sparkmoe.job.plan.LaneBalance;
 
 /**
  * What a run did.
  *
  * @param output run folder
  * @param plan as it ran
+ * @param balance of the lanes, where there are any
  * @param rows rows read
  * @param errors rows that could not be scored
  * @param commonestReason why most of them could not, for people
@@ -19,6 +21,7 @@ import org.sparkmoe.job.plan.JobPlan;
 public record RunSummary(
     String output,
     JobPlan plan,
+    Optional<LaneBalance> balance,
     long rows,
     long errors,
     Optional<String> commonestReason,

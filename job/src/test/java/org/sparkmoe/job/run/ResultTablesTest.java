@@ -176,7 +176,7 @@ final class ResultTablesTest {
     List<Row> stats = Runs.table(spark, run, "expert_stats").orderBy("expert_id").collectAsList();
     assertThat(stats.getFirst().schema().simpleString())
         .isEqualTo(
-            "struct<expert_id:int,lane:int,tokens:bigint,share:double,weight_mass:double,kernel_ms:double>");
+            "struct<expert_id:int,lane:int,copies:int,tokens:bigint,share:double,weight_mass:double,kernel_ms:double>");
     assertThat(stats).hasSize(EXPERTS);
     double shares = 0;
     for (int expert = 0; expert < EXPERTS; expert++) {
@@ -312,6 +312,7 @@ final class ResultTablesTest {
             Optional.of(DispatchMode.EP),
             OptionalInt.of(3),
             JobRequest.Placement.LINEAR,
+            OptionalInt.empty(),
             Reduction.SLOT_ORDER,
             OptionalLong.empty(),
             true,

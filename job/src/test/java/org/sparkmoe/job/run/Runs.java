@@ -48,6 +48,7 @@ final class Runs {
         Optional.of(way.lanes() == 0 ? DispatchMode.REPLICATED : DispatchMode.EP),
         way.lanes() == 0 ? OptionalInt.empty() : OptionalInt.of(way.lanes()),
         JobRequest.Placement.LINEAR,
+        OptionalInt.empty(),
         Reduction.SLOT_ORDER,
         weightMemory,
         true,

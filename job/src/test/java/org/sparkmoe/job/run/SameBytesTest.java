@@ -111,7 +111,7 @@ final class SameBytesTest {
     }
     for (int lanes : new int[] {1, 3, 5}) {
       cuts.add(new Cut(3, lanes, Placement.LINEAR));
-      cuts.add(new Cut(8, lanes, Placement.ROUND_ROBIN));
+      cuts.add(new Cut(8, lanes, lanes == 5 ? Placement.BALANCED : Placement.ROUND_ROBIN));
     }
     SortedMap<Long, Row> first = null;
     List<byte[]> firstFiles = null;
@@ -203,6 +203,7 @@ final class SameBytesTest {
         Optional.of(cut.lanes() == 0 ? DispatchMode.REPLICATED : DispatchMode.EP),
         cut.lanes() == 0 ? OptionalInt.empty() : OptionalInt.of(cut.lanes()),
         cut.placement(),
+        OptionalInt.empty(),
         Reduction.SLOT_ORDER,
         OptionalLong.empty(),
         true,

@@ -4,16 +4,49 @@ import java.io.Serializable;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 
-/** Which lane owns which expert. A value: every executor derives the same maps from it. */
+/**
+ * Which lanes hold which expert: one, or several that share its tokens. A value: every executor
+ * derives the same maps from it.
+ */
 public final class ExpertPlacement implements Serializable {
   private static final long serialVersionUID = 1;
 
-  private final int lanes;
-  private final int[] laneOf;
+  /** An odd constant with well mixed bits, the golden ratio's fraction. */
+  private static final long MIX = 0x9E3779B97F4A7C15L;
 
-  private ExpertPlacement(int lanes, int[] laneOf) {
+  private final int lanes;
+
+  /** By expert, ascending. */
+  private final int[][] lanesOf;
+
+  private ExpertPlacement(int lanes, int[][] lanesOf) {
     this.lanes = lanes;
-    this.laneOf = laneOf;
+    this.lanesOf = lanesOf;
+  }
+
+  /**
+   * A placement.
+   *
+   * @param lanesOf by expert, the lanes that hold it: at least one, ascending, none twice
+   */
+  public static ExpertPlacement of(int lanes, int[][] lanesOf) {
+    check(lanesOf.length, lanes);
+    for (int expert = 0; expert < lanesOf.length; expert++) {
+      int before = -1;
+      for (int lane : lanesOf[expert]) {
+        if (lane <= before || lane >= lanes) {
+          throw new IllegalArgumentException(
+              "expert %d is on lanes %s of %d; they must ascend"
+                  .formatted(expert, Arrays.toString(lanesOf[expert]), lanes));
+        }
+        before = lane;
+      }
+      if (before < 0) {
+        throw new IllegalArgumentException("expert %d is on no lane".formatted(expert));
+      }
+    }
+    return new ExpertPlacement(
+        lanes, Arrays.stream(lanesOf).map(int[]::clone).toArray(int[][]::new));
   }
 
   /**
@@ -23,21 +56,25 @@ public final class ExpertPlacement implements Serializable {
     check(experts, lanes);
     int share = experts / lanes;
     int larger = experts % lanes;
-    int[] laneOf = new int[experts];
+    int[][] lanesOf = new int[experts][];
     int expert = 0;
     for (int lane = 0; lane < lanes; lane++) {
       int end = expert + share + (lane < larger ? 1 : 0);
-      Arrays.fill(laneOf, expert, end, lane);
-      expert = end;
+      for (; expert < end; expert++) {
+        lanesOf[expert] = new int[] {lane};
+      }
     }
-    return new ExpertPlacement(lanes, laneOf);
+    return new ExpertPlacement(lanes, lanesOf);
   }
 
   /** Expert e on lane {@code e mod lanes}. */
   public static ExpertPlacement roundRobin(int experts, int lanes) {
     check(experts, lanes);
     return new ExpertPlacement(
-        lanes, IntStream.range(0, experts).map(expert -> expert % lanes).toArray());
+        lanes,
+        IntStream.range(0, experts)
+            .mapToObj(expert -> new int[] {expert % lanes})
+            .toArray(int[][]::new));
   }
 
   public int lanes() {
@@ -45,12 +82,33 @@ public final class ExpertPlacement implements Serializable {
   }
 
   public int experts() {
-    return laneOf.length;
+    return lanesOf.length;
   }
 
-  /** The lane that owns {@code expert}, 0 ≤ expert &lt; {@link #experts()}. */
-  public int laneOf(int expert) {
-    return laneOf[expert];
+  /**
+   * The lane that computes {@code expert} for a token. Lanes that share an expert get equal parts
+   * of its tokens; the part of a token depends on its id alone, so not on how the input is split.
+   *
+   * @param expert 0 ≤ expert &lt; {@link #experts()}
+   */
+  public int laneOf(int expert, long tokenId) {
+    int[] all = lanesOf[expert];
+    if (all.length == 1) {
+      return all[0];
+    }
+    // Ids are often consecutive, and experts must not all split them alike.
+    long mixed = (tokenId + expert * MIX) * MIX;
+    return all[(int) Long.remainderUnsigned((mixed ^ (mixed >>> 32)) * MIX >>> 16, all.length)];
+  }
+
+  /** The lanes that hold {@code expert}, ascending. */
+  public int[] lanesOf(int expert) {
+    return lanesOf[expert].clone();
+  }
+
+  /** Experts that several lanes hold. */
+  public int sharedExperts() {
+    return (int) Arrays.stream(lanesOf).filter(all -> all.length > 1).count();
   }
 
   /** The experts of {@code lane}, by ascending id; a lane may own none. */
@@ -59,8 +117,27 @@ public final class ExpertPlacement implements Serializable {
       throw new IllegalArgumentException("lane %d of %d".formatted(lane, lanes));
     }
     int[] local =
-        IntStream.range(0, laneOf.length).filter(expert -> laneOf[expert] == lane).toArray();
-    return ExpertMap.of(laneOf.length, local);
+        IntStream.range(0, lanesOf.length)
+            .filter(expert -> Arrays.binarySearch(lanesOf[expert], lane) >= 0)
+            .toArray();
+    return ExpertMap.of(lanesOf.length, local);
+  }
+
+  /**
+   * The load of the busiest lane over the mean of all, 1 where all are equal or there is no load.
+   *
+   * @param loads of the experts, divided evenly between the lanes that share one
+   */
+  public double imbalance(long[] loads) {
+    double[] lane = new double[lanes];
+    double total = 0;
+    for (int expert = 0; expert < lanesOf.length; expert++) {
+      total += loads[expert];
+      for (int at : lanesOf[expert]) {
+        lane[at] += (double) loads[expert] / lanesOf[expert].length;
+      }
+    }
+    return total == 0 ? 1 : Arrays.stream(lane).max().orElseThrow() / (total / lanes);
   }
 
   private static void check(int experts, int lanes) {
@@ -74,16 +151,16 @@ public final class ExpertPlacement implements Serializable {
   public boolean equals(Object other) {
     return other instanceof ExpertPlacement that
         && lanes == that.lanes
-        && Arrays.equals(laneOf, that.laneOf);
+        && Arrays.deepEquals(lanesOf, that.lanesOf);
   }
 
   @Override
   public int hashCode() {
-    return 31 * lanes + Arrays.hashCode(laneOf);
+    return 31 * lanes + Arrays.deepHashCode(lanesOf);
   }
 
   @Override
   public String toString() {
-    return "ExpertPlacement[lanes=" + lanes + ", laneOf=" + Arrays.toString(laneOf) + "]";
+    return "ExpertPlacement[lanes=" + lanes + ", lanesOf=" + Arrays.deepToString(lanesOf) + "]";
   }
 }

@@ -32,7 +32,7 @@ final class ExpertPlacementTest {
         for (int lane = 0; lane < lanes; lane++) {
           ExpertMap map = placement.map(lane);
           int local = map.local(expert);
-          assertThat(local == ExpertMap.REMOTE).isEqualTo(placement.laneOf(expert) != lane);
+          assertThat(local == ExpertMap.REMOTE).isEqualTo(placement.laneOf(expert, 0) != lane);
           if (local != ExpertMap.REMOTE) {
             assertThat(map.global(local)).isEqualTo(expert);
           }
@@ -50,6 +50,48 @@ final class ExpertPlacementTest {
   }
 
   @Test
+  void sharedExpertsSplitTheirTokensEvenlyAndById() {
+    ExpertPlacement placement =
+        ExpertPlacement.of(4, new int[][] {{0, 1, 3}, {2}, {0, 1, 2, 3}, {1, 2}});
+    for (int expert : new int[] {0, 2, 3}) {
+      int[] all = placement.lanesOf(expert);
+      int[] counts = new int[4];
+      for (long id = 1_000_000; id < 1_030_000; id++) {
+        int lane = placement.laneOf(expert, id);
+        assertThat(placement.map(lane).local(expert)).isNotEqualTo(ExpertMap.REMOTE);
+        assertThat(placement.laneOf(expert, id)).isEqualTo(lane);
+        counts[lane]++;
+      }
+      for (int lane : all) {
+        assertThat(counts[lane]).isBetween(28_500 / all.length, 31_500 / all.length);
+      }
+    }
+    assertThat(placement.laneOf(1, 5)).isEqualTo(2);
+    assertThat(placement.sharedExperts()).isEqualTo(3);
+  }
+
+  /** Were the parts of two experts the same tokens, lanes would get them in pairs. */
+  @Test
+  void sharedExpertsSplitTheirTokensIndependently() {
+    ExpertPlacement placement = ExpertPlacement.of(2, new int[][] {{0, 1}, {0, 1}});
+    int same = 0;
+    for (long id = 0; id < 10_000; id++) {
+      same += placement.laneOf(0, id) == placement.laneOf(1, id) ? 1 : 0;
+    }
+    assertThat(same).isBetween(4_700, 5_300);
+  }
+
+  @Test
+  void refusesExpertsOnNoLaneAndOnUnknownOnes() {
+    assertThatThrownBy(() -> ExpertPlacement.of(2, new int[][] {{}}))
+        .hasMessageContaining("no lane");
+    for (int[] lanes : new int[][] {{2}, {-1}, {1, 0}, {1, 1}}) {
+      assertThatThrownBy(() -> ExpertPlacement.of(2, new int[][] {lanes}))
+          .hasMessageContaining("must ascend");
+    }
+  }
+
+  @Test
   void idsOutOfRangeAreRemote() {
     ExpertMap map = ExpertMap.all(4);
     assertThat(map.local(-1)).isEqualTo(ExpertMap.REMOTE);
@@ -64,6 +106,6 @@ final class ExpertPlacementTest {
   }
 
   private static int[] lanes(ExpertPlacement placement) {
-    return IntStream.range(0, placement.experts()).map(placement::laneOf).toArray();
+    return IntStream.range(0, placement.experts()).map(e -> placement.laneOf(e, 17)).toArray();
   }
 }

@@ -45,6 +45,7 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
     private final ExpertPlacement placement;
     private final GatedBatch batch;
     private final BlockBuilder[] open;
+    private final int[] laneOfSlot;
     private final List<Row> closed = new ArrayList<>();
     private final MemorySegment encoded;
     private final MemorySegment scales;
@@ -59,6 +60,7 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
       this.placement = plan.placement();
       this.batch = batch;
       this.open = new BlockBuilder[placement.lanes()];
+      this.laneOfSlot = new int[spec.topK()];
       for (int lane = 0; lane < open.length; lane++) {
         open[lane] = new BlockBuilder(lane, plan.tokens().keeps());
       }
@@ -127,34 +129,37 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
       return plan.codecs().input().isIdentity();
     }
 
-    /** Adds the token to the block of each lane that owns one of its experts. */
+    /** Adds the token to the block of each lane that computes one of its experts. */
     private void pack(int token) {
       int first = token * spec.topK();
-      int homeLane = placement.laneOf(batch.topkIds()[first]);
-      for (int slot = 0; slot < spec.topK(); slot++) {
-        int lane = placement.laneOf(batch.topkIds()[first + slot]);
-        if (firstSlotOf(lane, first) == slot) {
-          packFor(lane, token, first, lane == homeLane);
+      long id = batch.rows().id(token);
+      for (int slot = 0; slot < laneOfSlot.length; slot++) {
+        laneOfSlot[slot] = placement.laneOf(batch.topkIds()[first + slot], id);
+      }
+      for (int slot = 0; slot < laneOfSlot.length; slot++) {
+        int lane = laneOfSlot[slot];
+        if (firstSlotOf(lane) == slot) {
+          packFor(lane, token, first, slot == 0);
         }
       }
     }
 
-    private int firstSlotOf(int lane, int first) {
+    private int firstSlotOf(int lane) {
       int slot = 0;
-      while (placement.laneOf(batch.topkIds()[first + slot]) != lane) {
+      while (laneOfSlot[slot] != lane) {
         slot++;
       }
       return slot;
     }
 
+    /** The lane of slot 0 is the token's home. */
     private void packFor(int lane, int token, int first, boolean atHome) {
       BlockBuilder builder = open[lane];
       builder.token(batch.rows().id(token), tokenCodes(token), tokenScales(token));
-      for (int slot = 0; slot < spec.topK(); slot++) {
-        int expert = batch.topkIds()[first + slot];
-        if (placement.laneOf(expert) == lane) {
+      for (int slot = 0; slot < laneOfSlot.length; slot++) {
+        if (laneOfSlot[slot] == lane) {
           float weight = weighted == null ? batch.topkWeights()[first + slot] : 1;
-          builder.slot(slot, expert, weight);
+          builder.slot(slot, batch.topkIds()[first + slot], weight);
         }
       }
       if (atHome) {

@@ -69,6 +69,11 @@ public final class RouteTally extends AccumulatorV2<RouteTally, Long> {
     return tokens[expert];
   }
 
+  /** Tokens by expert. */
+  public long[] loads() {
+    return tokens.clone();
+  }
+
   /** Sum of the weights of {@code expert}. */
   public double weightMass(int expert) {
     return weightUnits[expert] * WEIGHT_UNIT;

@@ -65,7 +65,7 @@ final class DispatchBlockTest {
           int thisLane = lane;
           int[] slots =
               IntStream.range(0, 4)
-                  .filter(slot -> placement.laneOf(route.ids()[slot]) == thisLane)
+                  .filter(slot -> placement.laneOf(route.ids()[slot], 0) == thisLane)
                   .toArray();
           if (slots.length == 0) {
             continue;
@@ -83,7 +83,7 @@ final class DispatchBlockTest {
             float scale = block.scales.getFloat(4 * (4 * n + h / 16));
             assertThat(block.codes.get() * scale).isEqualTo(received[h]);
           }
-          boolean home = placement.laneOf(route.ids()[0]) == lane;
+          boolean home = placement.laneOf(route.ids()[0], 0) == lane;
           assertThat(block.home.get()).isEqualTo((byte) (home ? 1 : 0));
           if (home) {
             for (float value : tokens.vector(t)) {

@@ -294,7 +294,7 @@ final class ScaleDispatchTest {
               .filter(
                   vector ->
                       Arrays.stream(plain.route(vector).ids())
-                          .noneMatch(expert -> five.laneOf(expert) == EMPTY_LANE))
+                          .noneMatch(expert -> five.laneOf(expert, 0) == EMPTY_LANE))
               .limit(TOKENS)
               .toList();
       assertThat(chosen).hasSize(TOKENS);
