@@ -12,17 +12,18 @@ import org.apache.hadoop.conf.Configuration;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.datasets.safetensors.Quoted;
 import org.sparkmoe.datasets.safetensors.TensorInfo;
-import org.sparkmoe.kernels.quant.LayerSchemes;
 
 /**
  * A Hugging Face checkpoint folder: {@code config.json} and safetensors weights, in one file or in
  * shards with an index. Opening reads the configuration and names; {@link #layer} reads the headers
- * of the shards it needs. No weights are read or copied here. Not thread-safe.
+ * of the shards it needs, and the few scalars that belong to the plan. Weights are neither read nor
+ * copied here. Not thread-safe.
  */
 public final class Checkpoint {
   private final CheckpointFolder folder;
   private final byte[] configBytes;
   private final ModelConfig config;
+  private final QuantSettings quantization;
   private final Family family;
   private final Map<String, String> shardOf;
   private final TensorNames names;
@@ -33,6 +34,7 @@ public final class Checkpoint {
     this.folder = folder;
     this.configBytes = folder.config();
     this.config = ModelConfig.parse(folder.label("config.json"), configBytes);
+    this.quantization = QuantSettings.of(folder, config);
     this.family = Families.of(config);
     this.shardOf = folder.tensors();
     this.names = new TensorNames(shardOf.keySet());
@@ -77,7 +79,7 @@ public final class Checkpoint {
   /**
    * The mixture at layer {@code n}.
    *
-   * @throws InputException if the layer is none, or its tensors are missing, quantized, of another
+   * @throws InputException if the layer is none, or its tensors are missing, of another type or
    *     shape than the configuration says, or not understood
    */
   public MoeLayer layer(int n) {
@@ -90,8 +92,12 @@ public final class Checkpoint {
     String module = names.module(Quoted.of(uri()), n);
     String where = "%s layer %d (%s)".formatted(Quoted.of(uri()), n, Quoted.of(module));
     Map<String, TensorRef> tensors = tensorsOf(module);
-    LayerPlan plan =
-        new LayerPlanner(new ModuleTensors(where, config, tensors), module, recipe).plan();
+    ModuleTensors named = new ModuleTensors(where, config, tensors);
+    LayerActivations activations = new LayerActivations();
+    LinearPlanner linears = new LinearPlanner(named, quantization.settings());
+    LayerPlan plan = new LayerPlanner(named, linears, activations, module, recipe).plan();
+    SmallTensors small = new SmallTensors(folder);
+    SymmetryCheck.of(plan).ifPresent(zeros -> zeros.check(small, named));
     List<ShardRef> involved =
         tensors.values().stream()
             .map(TensorRef::shard)
@@ -109,8 +115,8 @@ public final class Checkpoint {
         List.copyOf(tensors.values()),
         involved,
         plan,
-        LayerSchemes.NONE,
-        Fingerprint.of(configBytes, n, involved));
+        activations.schemes(small.scalars(activations.scales()), named),
+        Fingerprint.of(configBytes, quantization.fileOrNull(), n, involved));
   }
 
   private String whatInstead(int n) {

@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileStatus;
@@ -18,6 +19,7 @@ import org.sparkmoe.datasets.safetensors.SafetensorsHeader;
 /** The files of one checkpoint, wherever Hadoop reaches them. Reads headers, never weights. */
 final class CheckpointFolder {
   private static final String CONFIG = "config.json";
+  private static final String MODEL_OPT = "hf_quant_config.json";
   private static final String INDEX = "model.safetensors.index.json";
   private static final String SINGLE = "model.safetensors";
   private static final int MAX_CONFIG_BYTES = 16 << 20;
@@ -67,6 +69,21 @@ final class CheckpointFolder {
               .formatted(Quoted.of(uri())));
     }
     return read(CONFIG, MAX_CONFIG_BYTES);
+  }
+
+  /** ModelOpt's own configuration, if there is one. */
+  Optional<byte[]> modelOpt() {
+    return exists(MODEL_OPT) ? Optional.of(read(MODEL_OPT, MAX_CONFIG_BYTES)) : Optional.empty();
+  }
+
+  /** How messages name ModelOpt's configuration. */
+  String modelOptLabel() {
+    return label(MODEL_OPT);
+  }
+
+  /** Opens a file for reading at any position. */
+  FSDataInputStream open(String name) throws IOException {
+    return fs.open(new Path(folder, name));
   }
 
   /** How messages name {@code name} in this folder. */

@@ -2,6 +2,7 @@ package org.sparkmoe.datasets.checkpoint;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
+import org.sparkmoe.datasets.checkpoint.quant.Strided;
 import org.sparkmoe.datasets.safetensors.TensorInfo;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
@@ -10,7 +11,7 @@ import org.sparkmoe.kernels.tensor.Matrix;
 
 /**
  * Reads one expert into the caller's memory and brings it into the canonical form, projections
- * [out, in] row-major in their stored type. In every layout the bytes of an expert's tensor lie
+ * [out, in] row-major in their stored width. In every layout the bytes of an expert's tensor lie
  * together; where they have another order they are read beside the result and copied.
  */
 final class ExpertReader {
@@ -26,28 +27,29 @@ final class ExpertReader {
 
   ExpertWeights read(ExpertLayout layout, int expert, SegmentAllocator memory) {
     return switch (layout) {
-      case ExpertLayout.PerExpert names ->
+      case ExpertLayout.PerExpert own ->
           ExpertWeights.gated(
-              rows(names.gate(expert), 0, width, hidden, memory),
-              rows(names.up(expert), 0, width, hidden, memory),
-              rows(names.down(expert), 0, hidden, width, memory));
+              own.gates().get(expert).read(shards, memory),
+              own.ups().get(expert).read(shards, memory),
+              own.downs().get(expert).read(shards, memory));
       case ExpertLayout.Flat names ->
           ExpertWeights.gated(
               rows(names.gate(), (long) expert * width, width, hidden, memory),
               rows(names.up(), (long) expert * width, width, hidden, memory),
               transposed(rows(names.down(), (long) expert * width, width, hidden, memory), memory));
-      case ExpertLayout.Fused names -> fused(names, expert, memory);
+      case ExpertLayout.Fused names ->
+          biased(fused(names, expert, memory), names.biasesOrNull(), expert);
+      case ExpertLayout.FusedQuantized fused ->
+          biased(fused.weights().read(expert, shards, memory), fused.biasesOrNull(), expert);
     };
   }
 
-  /** The shared expert, {@code shared} wide. */
-  ExpertWeights read(LayerPlan.Shared names, int shared, SegmentAllocator memory) {
-    boolean fused = names.upOrNull() == null;
-    String up = fused ? names.gate() : names.upOrNull();
+  /** The shared expert. */
+  ExpertWeights read(LayerPlan.Shared shared, SegmentAllocator memory) {
     return ExpertWeights.gated(
-        rows(names.gate(), 0, shared, hidden, memory),
-        rows(up, fused ? shared : 0, shared, hidden, memory),
-        rows(names.down(), 0, hidden, shared, memory));
+        shared.gate().read(shards, memory),
+        shared.up().read(shards, memory),
+        shared.down().read(shards, memory));
   }
 
   /** A whole tensor of two dimensions as it is. */
@@ -71,36 +73,39 @@ final class ExpertReader {
     int out = 2 * width;
     int step = names.interleaved() ? 2 : 1;
     int up = names.interleaved() ? 1 : width;
-    Matrix w1;
-    Matrix w3;
-    Matrix w2;
     if (names.transposed()) {
       Matrix both = rows(names.gateUp(), (long) expert * hidden, hidden, out, memory);
-      w1 = strided(both, 0, width, hidden, step, out, memory);
-      w3 = strided(both, up, width, hidden, step, out, memory);
-      w2 = transposed(rows(names.down(), (long) expert * width, width, hidden, memory), memory);
-    } else {
-      Matrix both = rows(names.gateUp(), (long) expert * out, out, hidden, memory);
-      if (names.interleaved()) {
-        w1 = strided(both, 0, width, hidden, 2L * hidden, 1, memory);
-        w3 = strided(both, hidden, width, hidden, 2L * hidden, 1, memory);
-      } else {
-        w1 = half(both, 0);
-        w3 = half(both, 1);
-      }
-      w2 = rows(names.down(), (long) expert * hidden, hidden, width, memory);
+      return ExpertWeights.gated(
+          strided(both, 0, width, hidden, step, out, memory),
+          strided(both, up, width, hidden, step, out, memory),
+          transposed(rows(names.down(), (long) expert * width, width, hidden, memory), memory));
     }
-    if (names.gateUpBiasOrNull() == null) {
-      return ExpertWeights.gated(w1, w3, w2);
+    Matrix both = rows(names.gateUp(), (long) expert * out, out, hidden, memory);
+    Matrix w2 = rows(names.down(), (long) expert * hidden, hidden, width, memory);
+    if (names.interleaved()) {
+      return ExpertWeights.gated(
+          strided(both, 0, width, hidden, 2L * hidden, 1, memory),
+          strided(both, hidden, width, hidden, 2L * hidden, 1, memory),
+          w2);
     }
-    long biasFirst = (long) expert * out;
+    return ExpertWeights.gated(half(both, 0), half(both, 1), w2);
+  }
+
+  private ExpertWeights biased(
+      ExpertWeights weights, ExpertLayout.FusedBiases biasesOrNull, int expert) {
+    if (biasesOrNull == null) {
+      return weights;
+    }
+    int step = biasesOrNull.interleaved() ? 2 : 1;
+    int up = biasesOrNull.interleaved() ? 1 : width;
+    long first = 2L * expert * width;
     return new ExpertWeights(
-        w1,
-        w3,
-        w2,
-        vector(names.gateUpBiasOrNull(), biasFirst, width, step),
-        vector(names.gateUpBiasOrNull(), biasFirst + up, width, step),
-        vector(names.downBiasOrNull(), (long) expert * hidden, hidden, 1));
+        weights.w1(),
+        weights.w3OrNull(),
+        weights.w2(),
+        vector(biasesOrNull.gateUp(), first, width, step),
+        vector(biasesOrNull.gateUp(), first + up, width, step),
+        vector(biasesOrNull.down(), (long) expert * hidden, hidden, 1));
   }
 
   /** Reads rows {@code firstRow…} of a tensor with {@code cols} columns. */
@@ -133,7 +138,7 @@ final class ExpertReader {
       SegmentAllocator memory) {
     DType dtype = from.dtype();
     MemorySegment to = memory.allocate(dtype.bytes((long) rows * cols), 64);
-    Strided.copy(dtype, from.data(), first, rowStep, colStep, to, rows, cols);
+    Strided.copy(dtype.bytes(), from.data(), first, rowStep, colStep, to, rows, cols);
     return new Matrix(to, dtype, rows, cols);
   }
 

@@ -10,10 +10,16 @@ import java.util.List;
 final class Fingerprint {
   private Fingerprint() {}
 
-  /** Over the configuration's bytes, the layer's number, and each shard's name, size and header. */
-  static String of(byte[] config, int layer, List<ShardRef> shards) {
+  /**
+   * Over the configuration's bytes, those of a second file where there is one, the layer's number,
+   * and each shard's name, size and header.
+   */
+  static String of(byte[] config, byte[] secondOrNull, int layer, List<ShardRef> shards) {
     MessageDigest sha = sha256();
     sha.update(sha256().digest(config));
+    if (secondOrNull != null) {
+      sha.update(sha256().digest(secondOrNull));
+    }
     StringBuilder rest = new StringBuilder().append(layer).append('\n');
     for (ShardRef shard : shards) {
       rest.append(shard.name()).append('\n');

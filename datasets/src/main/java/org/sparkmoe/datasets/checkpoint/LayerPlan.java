@@ -1,6 +1,9 @@
 package org.sparkmoe.datasets.checkpoint;
 
 import java.io.Serializable;
+import java.util.List;
+import org.sparkmoe.datasets.checkpoint.quant.StoredWeight;
+import org.sparkmoe.kernels.layer.ExpertFormats;
 
 /**
  * Which tensor plays which part in a layer. All names are full.
@@ -26,9 +29,14 @@ record LayerPlan(
   /**
    * The shared expert, S wide.
    *
-   * @param gate [S, H], or both projections as [2S, H] where {@code upOrNull} is null
-   * @param upOrNull [S, H]
+   * @param gate [S, H]
+   * @param up [S, H]
    * @param down [H, S]
    */
-  record Shared(String gate, String upOrNull, String down) implements Serializable {}
+  record Shared(StoredWeight gate, StoredWeight up, StoredWeight down) implements Serializable {
+    /** How it is stored; where gate and up differ, the larger. */
+    ExpertFormats formats() {
+      return new ExpertFormats(ExpertLayout.largest(List.of(gate, up)), down.format());
+    }
+  }
 }

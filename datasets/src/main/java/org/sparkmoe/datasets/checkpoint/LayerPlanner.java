@@ -23,22 +23,32 @@ final class LayerPlanner {
       List.of("shared_expert.", "shared_experts.", "shared_mlp.");
 
   private final ModuleTensors tensors;
+  private final LinearPlanner linears;
+  private final LayerActivations activations;
   private final String module;
   private final LayerRecipe recipe;
   private final MoeLayerSpec spec;
 
   /**
+   * @param linears of the same tensors
+   * @param activations learns how inputs are quantized
    * @param module full name of the mixture, for example {@code model.layers.3.mlp}
    */
-  LayerPlanner(ModuleTensors tensors, String module, LayerRecipe recipe) {
+  LayerPlanner(
+      ModuleTensors tensors,
+      LinearPlanner linears,
+      LayerActivations activations,
+      String module,
+      LayerRecipe recipe) {
     this.tensors = tensors;
+    this.linears = linears;
+    this.activations = activations;
     this.module = module;
     this.recipe = recipe;
     this.spec = recipe.spec();
   }
 
   LayerPlan plan() {
-    tensors.refuseQuantized();
     long experts = spec.experts();
     long hidden = spec.hidden();
     String router = tensors.take(required("router", ROUTERS), new long[] {experts, hidden});
@@ -53,7 +63,8 @@ final class LayerPlanner {
                 new long[] {experts},
                 new long[] {1, experts})
             : null;
-    ExpertLayout layout = new LayoutDetector(tensors, module, recipe).detect();
+    ExpertLayout layout =
+        new LayoutDetector(tensors, linears, activations, module, recipe).detect();
     Optional<SharedExpertSpec> shared = spec.shared();
     LayerPlan.Shared sharedPlan = shared.map(this::shared).orElse(null);
     String sharedGate =
@@ -88,27 +99,34 @@ final class LayerPlanner {
   }
 
   private LayerPlan.Shared shared(SharedExpertSpec shared) {
-    long hidden = spec.hidden();
-    long width = shared.intermediate();
+    int hidden = spec.hidden();
+    int width = shared.intermediate();
     String fused = beside(module) + "input_linear.weight";
     if (tensors.has(fused)) {
-      return new LayerPlan.Shared(
-          tensors.take(fused, new long[] {2 * width, hidden}),
-          null,
-          tensors.take(beside(module) + "output_linear.weight", new long[] {hidden, width}));
+      return shared(
+          linears.plain(fused, 0, width, hidden, 2 * width),
+          linears.plain(fused, width, width, hidden, 2 * width),
+          linears.plain(beside(module) + "output_linear.weight", 0, hidden, width, hidden));
     }
     String prefix =
         Stream.concat(SHARED.stream().map(name -> module + "." + name), Stream.of(beside(module)))
-            .filter(name -> tensors.has(name + "gate_proj.weight"))
+            .filter(name -> linears.has(name + "gate_proj"))
             .findFirst()
             .orElseThrow(
                 () ->
                     tensors.bad(
                         "has no shared expert, but config.json describes one; both must be of one"
                             + " model"));
+    return shared(
+        linears.plan(prefix + "gate_proj", width, hidden),
+        linears.plan(prefix + "up_proj", width, hidden),
+        linears.plan(prefix + "down_proj", hidden, width));
+  }
+
+  private LayerPlan.Shared shared(LinearPlan gate, LinearPlan up, LinearPlan down) {
     return new LayerPlan.Shared(
-        tensors.take(prefix + "gate_proj.weight", new long[] {width, hidden}),
-        tensors.take(prefix + "up_proj.weight", new long[] {width, hidden}),
-        tensors.take(prefix + "down_proj.weight", new long[] {hidden, width}));
+        activations.sharedInput(gate).weight(),
+        activations.sharedInput(up).weight(),
+        activations.sharedInner(down).weight());
   }
 }

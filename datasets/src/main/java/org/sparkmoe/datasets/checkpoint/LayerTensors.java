@@ -54,8 +54,7 @@ public final class LayerTensors implements LayerWeights, AutoCloseable {
 
   @Override
   public Optional<ExpertWeights> sharedExpert(SegmentAllocator memory) {
-    return spec.shared()
-        .map(shared -> reader.read(plan.sharedOrNull(), shared.intermediate(), memory));
+    return Optional.ofNullable(plan.sharedOrNull()).map(shared -> reader.read(shared, memory));
   }
 
   @Override

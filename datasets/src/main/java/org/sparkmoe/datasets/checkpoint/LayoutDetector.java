@@ -1,13 +1,16 @@
 package org.sparkmoe.datasets.checkpoint;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SortedSet;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.sparkmoe.datasets.checkpoint.quant.StoredWeight;
 import org.sparkmoe.datasets.safetensors.Quoted;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
+import org.sparkmoe.kernels.tensor.DType;
 
 /**
  * Finds how the experts are laid out from the names and shapes of the tensors, whatever the family
@@ -16,18 +19,32 @@ import org.sparkmoe.kernels.layer.MoeLayerSpec;
 final class LayoutDetector {
   private static final Pattern NUMBERED = Pattern.compile("experts\\.(\\d{1,6})\\.(.+)");
 
+  /** What llm-compressor 0.12 wrote for fused experts; it packed them along the wrong dimension. */
+  private static final String CORRUPT = "experts.gate_up_proj_packed";
+
   private final ModuleTensors tensors;
+  private final LinearPlanner linears;
+  private final LayerActivations activations;
   private final String module;
   private final LayerRecipe recipe;
-  private final long experts;
-  private final long width;
-  private final long hidden;
+  private final int experts;
+  private final int width;
+  private final int hidden;
 
   /**
+   * @param linears of the same tensors
+   * @param activations learns how the experts' inputs are quantized
    * @param module full name of the mixture, for example {@code model.layers.3.mlp}
    */
-  LayoutDetector(ModuleTensors tensors, String module, LayerRecipe recipe) {
+  LayoutDetector(
+      ModuleTensors tensors,
+      LinearPlanner linears,
+      LayerActivations activations,
+      String module,
+      LayerRecipe recipe) {
     this.tensors = tensors;
+    this.linears = linears;
+    this.activations = activations;
     this.module = module;
     this.recipe = recipe;
     MoeLayerSpec spec = recipe.spec();
@@ -50,7 +67,19 @@ final class LayoutDetector {
     if (!numbers.isEmpty()) {
       return perExpert(dot + "experts.", numbers);
     }
+    if (tensors.has(dot + CORRUPT)) {
+      throw tensors.bad(
+          "tensor %s is of a kind that llm-compressor wrote wrongly; quantize the model again with a newer version"
+              .formatted(Quoted.of(dot + CORRUPT)));
+    }
+    FusedPlanner quantized = new FusedPlanner(tensors, linears, activations, recipe);
+    if (tensors.has(dot + "experts.gate_up_proj_blocks")) {
+      return quantized.blocks(dot + "experts");
+    }
     if (tensors.has(dot + "experts.gate_up_proj")) {
+      if (tensors.get(dot + "experts.gate_up_proj").dtype().kernelType().isEmpty()) {
+        return quantized.scaled(dot + "experts");
+      }
       return fused(dot + "experts.gate_up_proj", dot + "experts.down_proj");
     }
     if (tensors.has(dot + "input_linear.weight")) {
@@ -75,30 +104,32 @@ final class LayoutDetector {
           "experts with biases are only known fused, not as one tensor per expert; use the"
               + " published weights");
     }
-    boolean byProjection = tensors.has(prefix + "0.gate_proj.weight");
-    ExpertLayout.PerExpert layout =
-        byProjection
-            ? new ExpertLayout.PerExpert(
-                prefix, ".gate_proj.weight", ".up_proj.weight", ".down_proj.weight")
-            : new ExpertLayout.PerExpert(prefix, ".w1.weight", ".w3.weight", ".w2.weight");
+    boolean byProjection = linears.has(prefix + "0.gate_proj");
+    List<StoredWeight> gates = new ArrayList<>();
+    List<StoredWeight> ups = new ArrayList<>();
+    List<StoredWeight> downs = new ArrayList<>();
     for (int e = 0; e < experts; e++) {
-      tensors.take(layout.gate(e), new long[] {width, hidden});
-      tensors.take(layout.up(e), new long[] {width, hidden});
-      tensors.take(layout.down(e), new long[] {hidden, width});
+      String gate = prefix + e + (byProjection ? ".gate_proj" : ".w1");
+      String up = prefix + e + (byProjection ? ".up_proj" : ".w3");
+      String down = prefix + e + (byProjection ? ".down_proj" : ".w2");
+      gates.add(activations.input(linears.plan(gate, width, hidden)).weight());
+      ups.add(activations.input(linears.plan(up, width, hidden)).weight());
+      downs.add(activations.inner(linears.plan(down, hidden, width)).weight());
     }
-    return layout;
+    return new ExpertLayout.PerExpert(gates, ups, downs);
   }
 
   private ExpertLayout fused(String gateUp, String down) {
     boolean transposed = transposed(gateUp, down);
-    String gateUpBias = null;
-    String downBias = null;
-    if (recipe.expertBias()) {
-      gateUpBias = tensors.take(gateUp + "_bias", new long[] {experts, 2 * width});
-      downBias = tensors.take(down + "_bias", new long[] {experts, hidden});
-    }
     boolean interleaved = recipe.fused() == LayerRecipe.FusedOrder.INTERLEAVED_COLUMNS;
-    return new ExpertLayout.Fused(gateUp, down, transposed, interleaved, gateUpBias, downBias);
+    return new ExpertLayout.Fused(
+        gateUp,
+        down,
+        transposed,
+        interleaved,
+        type(gateUp),
+        type(down),
+        FusedPlanner.biases(tensors, recipe, gateUp, down));
   }
 
   /**
@@ -106,8 +137,8 @@ final class LayoutDetector {
    * order then decides, and must agree with what the other tensor shows.
    */
   private boolean transposed(String gateUp, String down) {
-    long[] gateUpRows = {experts, 2 * width, hidden};
-    long[] gateUpColumns = {experts, hidden, 2 * width};
+    long[] gateUpRows = {experts, 2L * width, hidden};
+    long[] gateUpColumns = {experts, hidden, 2L * width};
     long[] downRows = {experts, hidden, width};
     long[] downColumns = {experts, width, hidden};
     tensors.take(gateUp, gateUpRows, gateUpColumns);
@@ -134,10 +165,15 @@ final class LayoutDetector {
   }
 
   private ExpertLayout flat(String prefix) {
-    long[] shape = {experts * width, hidden};
-    return new ExpertLayout.Flat(
-        tensors.take(prefix + "w1", shape),
-        tensors.take(prefix + "v1", shape),
-        tensors.take(prefix + "w2", shape));
+    long[] shape = {(long) experts * width, hidden};
+    String gate = tensors.take(prefix + "w1", shape);
+    String up = tensors.take(prefix + "v1", shape);
+    String down = tensors.take(prefix + "w2", shape);
+    DType in = type(gate).bytes() >= type(up).bytes() ? type(gate) : type(up);
+    return new ExpertLayout.Flat(gate, up, down, in, type(down));
+  }
+
+  private DType type(String tensor) {
+    return tensors.get(tensor).dtype().kernelType().orElseThrow();
   }
 }

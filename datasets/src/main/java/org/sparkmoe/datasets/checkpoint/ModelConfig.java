@@ -164,20 +164,68 @@ final class ModelConfig {
     }
   }
 
-  /** How the configuration says the weights are quantized, for messages. */
-  Optional<String> quantization() {
+  /** The {@code quantization_config}, if there is one. */
+  Optional<ModelConfig> quantization() {
     for (ObjectNode node : List.of(root, model)) {
-      if (node.get("quantization_config") instanceof ObjectNode config) {
-        List<String> parts = new ArrayList<>();
-        for (String key : List.of("quant_method", "quant_algo", "format", "fmt", "bits")) {
-          if (config.path(key).isValueNode() && config.hasNonNull(key)) {
-            parts.add(key + " " + Quoted.of(config.get(key).asText()));
-          }
-        }
-        return Optional.of(parts.isEmpty() ? "an unnamed method" : String.join(", ", parts));
+      if (node.hasNonNull("quantization_config")) {
+        return Optional.of(new ModelConfig(file, root, node).child("quantization_config"));
       }
     }
     return Optional.empty();
+  }
+
+  /** The object at {@code key}, unless it is missing or null. */
+  Optional<ModelConfig> optionalChild(String key) {
+    return has(key) ? Optional.of(child(key)) : Optional.empty();
+  }
+
+  /** Whether {@code key} is there and holds an object. */
+  boolean isObject(String key) {
+    return model.path(key).isObject();
+  }
+
+  /** The keys of the object at {@code key}, in its order; none if it is missing or null. */
+  List<String> keysOf(String key) {
+    List<String> keys = new ArrayList<>();
+    optionalChild(key).ifPresent(child -> child.model.fieldNames().forEachRemaining(keys::add));
+    return keys;
+  }
+
+  /** Whether {@code key} is there and holds true or false. */
+  boolean isFlag(String key) {
+    return model.path(key).isBoolean();
+  }
+
+  /** Whether {@code key} is there and holds a string. */
+  boolean isText(String key) {
+    return model.path(key).isTextual();
+  }
+
+  /** Whether {@code key} is there and holds a string or true. */
+  boolean flagOrText(String key) {
+    return isText(key) || flag(key, false);
+  }
+
+  /** The value of {@code key}, for messages. */
+  String shown(String key) {
+    return has(key) ? shown(model.get(key)) : "none";
+  }
+
+  /** Refuses a string at {@code key} other than {@code known}, if there is one. */
+  void requireText(String key, String... known) {
+    Optional<String> value = text(key);
+    if (value.isPresent() && !List.of(known).contains(value.get())) {
+      throw bad(
+          "has %s for %s, supported are %s"
+              .formatted(Quoted.of(value.get()), key, String.join(", ", known)));
+    }
+  }
+
+  /** Refuses a value of {@code key} other than {@code known}, if there is one. */
+  void requireInteger(String key, int known) {
+    if (has(key) && !(model.get(key).isInt() && model.get(key).intValue() == known)) {
+      throw bad("has %s for %s, supported is %d".formatted(shown(key), key, known));
+    }
   }
 
   InputException unknownType(Collection<String> known) {

@@ -7,23 +7,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.regex.Pattern;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.datasets.safetensors.Quoted;
+import org.sparkmoe.datasets.safetensors.SafetensorsDType;
 
 /**
  * The tensors of one mixture, handed out by name and checked as they are taken. What nobody took is
  * refused at the end: a tensor that is not understood may change the result.
  */
 final class ModuleTensors {
-  /**
-   * Last words of names that only quantized weights have, see GPTQ, AWQ, compressed-tensors, FP8.
-   */
-  private static final Pattern QUANTIZED_NAME =
-      Pattern.compile(
-          ".*(scale|scales|scale_inv|scale_2|packed|qweight|qzeros|g_idx|zero_point|blocks"
-              + "|weight_shape|absmax|quant_map|quant_state.*)");
-
   private final String where;
   private final ModelConfig config;
   private final Map<String, TensorRef> tensors;
@@ -55,9 +47,23 @@ final class ModuleTensors {
     return tensor;
   }
 
-  /** Takes a tensor that must be there, in any of the given shapes. */
+  /** Takes a tensor of plain floats that must be there, in any of the given shapes. */
   String take(String name, long[]... shapes) {
+    return take(name, LinearTensors.FLOATS, shapes);
+  }
+
+  /** Takes a tensor that must be there, of one of the types and shapes. Its name. */
+  String take(String name, Set<SafetensorsDType> types, long[]... shapes) {
     TensorRef tensor = get(name);
+    if (!types.contains(tensor.dtype())) {
+      throw bad(
+          "tensor %s is %s, supported here is %s%s"
+              .formatted(
+                  Quoted.of(name),
+                  tensor.dtype(),
+                  String.join(" or ", types.stream().map(Enum::name).sorted().toList()),
+                  "; use a checkpoint in one of the formats that the README lists"));
+    }
     if (Arrays.stream(shapes).noneMatch(shape -> Arrays.equals(shape, tensor.shape()))) {
       throw bad(
           "tensor %s is %s, but the configuration asks for %s; config.json and weights must be of one model"
@@ -67,7 +73,7 @@ final class ModuleTensors {
                   String.join(" or ", Arrays.stream(shapes).map(Arrays::toString).toList())));
     }
     taken.add(name);
-    return name;
+    return tensor.name();
   }
 
   /** Which one of the names is there. */
@@ -77,24 +83,6 @@ final class ModuleTensors {
       throw bad("has several tensors for the %s: %s; only one can be".formatted(what, present));
     }
     return present.stream().findFirst();
-  }
-
-  /** Refuses quantized weights, by what the tensors are: configurations list exceptions. */
-  void refuseQuantized() {
-    for (TensorRef tensor : tensors.values()) {
-      boolean named = QUANTIZED_NAME.matcher(tensor.name()).matches();
-      if (named || tensor.dtype().kernelType().isEmpty()) {
-        throw bad(
-            "tensor %s (%s) is quantized (%s); quantized checkpoints are not supported in this version, use the model's bf16 weights"
-                .formatted(
-                    Quoted.of(tensor.name()),
-                    tensor.dtype(),
-                    config
-                        .quantization()
-                        .map(method -> "quantization_config: " + method)
-                        .orElse("config.json has no quantization_config")));
-      }
-    }
   }
 
   void refuseLeftovers() {

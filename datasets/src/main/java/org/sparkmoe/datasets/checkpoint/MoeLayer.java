@@ -2,7 +2,6 @@ package org.sparkmoe.datasets.checkpoint;
 
 import java.io.Serializable;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import org.apache.hadoop.conf.Configuration;
@@ -10,7 +9,6 @@ import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.kernels.layer.ExpertFormats;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.quant.LayerSchemes;
-import org.sparkmoe.kernels.tensor.DType;
 
 /**
  * One mixture-of-experts layer of a checkpoint: what it computes and where its tensors are. An
@@ -97,32 +95,20 @@ public final class MoeLayer implements Serializable {
     return schemes;
   }
 
-  /** How the routed experts are stored. */
+  /** How the routed experts are stored; where they differ, the largest. */
   public ExpertFormats formats() {
-    return formats(plan.experts().inputs(), plan.experts().downs());
+    return plan.experts().formats();
   }
 
   /** How the shared expert is stored, where there is one. */
   public Optional<ExpertFormats> sharedFormats() {
-    return Optional.ofNullable(plan.sharedOrNull())
-        .map(shared -> formats(List.of(shared.gate()), List.of(shared.down())));
-  }
-
-  private ExpertFormats formats(List<String> inputs, List<String> downs) {
-    return new ExpertFormats(widest(inputs), widest(downs));
-  }
-
-  private DType widest(List<String> names) {
-    return Arrays.stream(tensors)
-        .filter(tensor -> names.contains(tensor.name()))
-        .map(tensor -> tensor.dtype().kernelType().orElseThrow())
-        .max(Comparator.comparingInt(DType::bytes))
-        .orElseThrow();
+    return Optional.ofNullable(plan.sharedOrNull()).map(LayerPlan.Shared::formats);
   }
 
   /**
-   * SHA-256, in hex, over config.json, the layer's number, and name, size and header of each file
-   * involved. It changes with shapes, names, places and options, not with the weights' values.
+   * SHA-256, in hex, over config.json (and hf_quant_config.json where that counts), the layer's
+   * number, and name, size and header of each file involved. It changes with shapes, names, places
+   * and options, not with the weights' values.
    */
   public String fingerprint() {
     return fingerprint;

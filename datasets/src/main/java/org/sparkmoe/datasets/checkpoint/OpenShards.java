@@ -9,12 +9,13 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.sparkmoe.datasets.InputException;
+import org.sparkmoe.datasets.checkpoint.quant.TensorBytes;
 import org.sparkmoe.datasets.safetensors.Quoted;
 import org.sparkmoe.datasets.safetensors.SafetensorsFile;
 import org.sparkmoe.datasets.safetensors.TensorInfo;
 
 /** The open files of one layer, each proven to be the one the layer was planned with. */
-final class OpenShards implements AutoCloseable {
+final class OpenShards implements TensorBytes, AutoCloseable {
   private final Map<String, SafetensorsFile> files = new HashMap<>();
   private final Map<String, String> shardOf = new HashMap<>();
 
@@ -34,9 +35,15 @@ final class OpenShards implements AutoCloseable {
     return files.get(shardOf.get(tensor)).tensor(tensor);
   }
 
-  /** Fills {@code to} with the tensor's bytes from {@code first} on. */
-  void read(String tensor, long first, MemorySegment to) {
+  @Override
+  public void read(String tensor, long first, MemorySegment to) {
     files.get(shardOf.get(tensor)).read(tensor, first, to);
+  }
+
+  @Override
+  public String label(String tensor) {
+    SafetensorsFile file = files.get(shardOf.get(tensor));
+    return "%s: tensor %s".formatted(Quoted.of(file.path().toString()), Quoted.of(tensor));
   }
 
   /** A copy of a small tensor. */

@@ -20,8 +20,8 @@ import org.sparkmoe.datasets.safetensors.SafetensorsFile;
 
 /**
  * The tiny checkpoints under {@code fixtures/hf}, one per model family, with reference results of
- * Hugging Face transformers in {@code reference.safetensors}. Found on the class path, in a folder
- * or in a jar.
+ * Hugging Face transformers in {@code reference.safetensors}, and those under {@code
+ * fixtures/quant}, one per quantized format. Found on the class path, in a folder or in a jar.
  */
 public final class Fixtures {
   private static final List<String> FAMILIES =
@@ -47,6 +47,17 @@ public final class Fixtures {
           "qwen2_moe",
           "qwen3_moe",
           "qwen3_next");
+  private static final List<String> QUANTIZED =
+      List.of(
+          "awq_g64",
+          "fp8_block128",
+          "fp8_channel_token",
+          "fp8_tensor_static",
+          "gpt_oss_mxfp4",
+          "gptq_g64",
+          "int8_w8a8",
+          "nvfp4_w4a4",
+          "w4a16_ct_g128");
   private static final List<String> FILES =
       List.of("config.json", "model.safetensors", "reference.safetensors");
   private static final Pattern BLOCK_OUTPUT =
@@ -91,9 +102,23 @@ public final class Fixtures {
     return blocks;
   }
 
+  /** Names of the fixtures with quantized experts; none is also a family's. */
+  public static List<String> quantized() {
+    return QUANTIZED;
+  }
+
+  /**
+   * A folder with the files of a fixture with quantized experts. Its {@code reference.safetensors}
+   * holds input and output of {@code model.layers.0.mlp}, and for all but gpt_oss_mxfp4 also {@code
+   * topk_ids}, {@code topk_weights} and {@code unquantized.output}. Do not write to it.
+   */
+  public static Path quant(String name) {
+    return UNPACKED.computeIfAbsent(name, known -> locate("quant", known));
+  }
+
   /** A folder with the fixture's files. Shared by all tests: do not write to it. */
   public static Path folder(String family) {
-    return UNPACKED.computeIfAbsent(family, Fixtures::locate);
+    return UNPACKED.computeIfAbsent(family, known -> locate("hf", known));
   }
 
   /** The fixture's reference results; close it. */
@@ -103,29 +128,32 @@ public final class Fixtures {
 
   /** Copies the fixture's config.json and model.safetensors into {@code target}. */
   public static void copy(String family, Path target) {
+    copy(folder(family), target);
+  }
+
+  /** Copies config.json and model.safetensors of one folder into another. */
+  static void copy(Path folder, Path target) {
     for (String file : FILES.subList(0, 2)) {
       try {
-        Files.copy(
-            folder(family).resolve(file),
-            target.resolve(file),
-            StandardCopyOption.REPLACE_EXISTING);
+        Files.copy(folder.resolve(file), target.resolve(file), StandardCopyOption.REPLACE_EXISTING);
       } catch (IOException e) {
         throw new UncheckedIOException(e);
       }
     }
   }
 
-  private static Path locate(String family) {
-    URI config = resource(family, "config.json");
+  private static Path locate(String kind, String fixture) {
+    String path = "/fixtures/" + kind + "/" + fixture + "/";
+    URI config = resource(path + "config.json");
     if (config.getScheme().equals("file")) {
       return Path.of(config).getParent();
     }
     try {
-      Path folder = Files.createTempDirectory("fixture-" + family);
+      Path folder = Files.createTempDirectory("fixture-" + fixture);
       folder.toFile().deleteOnExit();
       for (String file : FILES) {
         Path target = folder.resolve(file);
-        try (InputStream in = resource(family, file).toURL().openStream()) {
+        try (InputStream in = resource(path + file).toURL().openStream()) {
           Files.copy(in, target);
         }
         target.toFile().deleteOnExit();
@@ -136,8 +164,7 @@ public final class Fixtures {
     }
   }
 
-  private static URI resource(String family, String file) {
-    String name = "/fixtures/hf/" + family + "/" + file;
+  private static URI resource(String name) {
     URL url = Fixtures.class.getResource(name);
     if (url == null) {
       throw new IllegalArgumentException("no fixture " + name + " on the class path");
