@@ -9,7 +9,6 @@ import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
-import org.apache.spark.sql.SaveMode;
 import org.apache.spark.sql.SparkSession;
 import org.sparkmoe.datasets.tokens.TokenTable;
 import org.sparkmoe.job.plan.DispatchMode;
@@ -75,7 +74,9 @@ public final class MoeInferenceJob {
         StageMonitor monitor = new StageMonitor(spark.sparkContext(), planner.runId(), progress)) {
       monitor.expect(name + " · route", Stage.ROUTE);
       TokenFormat format = format(table.uniqueIds() ? new long[0] : DuplicateIds.of(rows));
-      RouteTally tally = route(rows, format, directory.table("routes"));
+      RouteTally tally = new RouteTally(planner.layer().spec().experts());
+      spark.sparkContext().register(tally, "routes by expert");
+      CountedTable routed = route(rows, format, tally, directory.table("routes"));
       monitor.expect(name + " · errors", Stage.TABLES);
       ErrorTable errors = ErrorTable.write(rows, format, tally.errors(), directory.table("errors"));
 
@@ -88,9 +89,13 @@ public final class MoeInferenceJob {
       LayerPlan layer = planner.layerPlan(format, tokens.dtype(), placement);
       KernelTimes times = new KernelTimes(tally.experts());
       spark.sparkContext().register(times, "kernel ns by expert");
-      write(
-          tokens.outputs(compute(rows, plan, layer, tally, monitor, times)),
-          directory.table("outputs"));
+      CountedTable outputs =
+          CountedTable.write(
+              tokens.outputs(compute(rows, plan, layer, tally, monitor, times)),
+              col("error"),
+              directory.table("outputs"));
+      Reconciliation.check(
+          tally.rows(), tally.errors(), outputs, routed.rows(), layer.spec().topK());
 
       monitor.expect(name + " · statistics", Stage.TABLES);
       ResultTables.writeExpertStats(spark, directory, layer, plan, tally, times.value());
@@ -114,14 +119,12 @@ public final class MoeInferenceJob {
   }
 
   /** The first pass: writes the {@code routes} table and counts. */
-  private RouteTally route(Dataset<Row> rows, TokenFormat format, String path) {
-    RouteTally tally = new RouteTally(planner.layer().spec().experts());
-    spark.sparkContext().register(tally, "routes by expert");
+  private CountedTable route(Dataset<Row> rows, TokenFormat format, RouteTally tally, String path) {
     LayerPlan gating = planner.layerPlan(format, tokens.dtype(), planner.oneLane());
-    write(
+    return CountedTable.write(
         rows.mapPartitions(new RouteFunction(gating, tally), Encoders.row(RouteFunction.SCHEMA)),
+        col("expert_id"),
         path);
-    return tally;
   }
 
   private Dataset<Row> compute(
@@ -181,9 +184,5 @@ public final class MoeInferenceJob {
             : JavaSparkContext.fromSparkContext(spark.sparkContext()).broadcast(duplicates);
     return new TokenFormat(
         planner.layer().spec().hidden(), tokens.dtype(), tokens.keptOrNull(), known);
-  }
-
-  private static void write(Dataset<Row> rows, String path) {
-    rows.write().mode(SaveMode.ErrorIfExists).parquet(path);
   }
 }
