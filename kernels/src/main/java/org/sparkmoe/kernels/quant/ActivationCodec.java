@@ -14,9 +14,10 @@ import org.sparkmoe.kernels.tensor.E4m3;
  * it holds the scalar scale of a scheme that has one, so dispatching rows cannot lose it.
  *
  * <p>Values that share a scale {@code s}: {@code q = round(clamp(x / s, ±max))}, ties to even,
- * decoded as {@code q · s}, all in f32; {@link ScaleRule} says what {@code s} is. A group with a
- * value that is not finite gets a NaN for a scale, so all its values decode to NaN. A dynamic
- * per-tensor scale is {@link #tensorScale computed over all tokens} first.
+ * decoded as {@code q · s}, all in f32, except that 4-bit codes are nearest to the exact quotient;
+ * {@link ScaleRule} says what {@code s} is. A group with a value that is not finite gets a NaN for
+ * a scale, so all its values decode to NaN. A dynamic per-tensor scale is {@link #tensorScale
+ * computed over all tokens} first.
  */
 public final class ActivationCodec implements Serializable {
   private static final long serialVersionUID = 1;

@@ -11,7 +11,7 @@ import org.sparkmoe.kernels.tensor.E4m3;
  * One row on its way to codes: {@link #load}, then {@link #divide} for each group of values that
  * share a scale, then {@link #encode} for all at once. So rows of short groups, too, get long loops
  * without branches over plain arrays, which the compiler turns into vector instructions. The codes
- * are those of {@link E4m3#encode} and {@link E2m1#encode}, bit for bit. For one thread.
+ * are those of {@link E4m3#encode} and {@link E2m1#encode}. For one thread.
  */
 final class RowCoder {
   private static final int MAGNITUDE = 0x7FFF_FFFF;
@@ -24,6 +24,7 @@ final class RowCoder {
   private final Codes codes;
   private final float[] values;
   private final float[] quotients;
+  private final float[] rests;
   private final int[] bits;
   private final int[] stepped;
 
@@ -32,6 +33,7 @@ final class RowCoder {
     this.codes = codes;
     this.values = new float[width];
     this.quotients = new float[width];
+    this.rests = new float[codes == Codes.E2M1 ? width : 0];
     this.bits = new int[width];
     this.stepped = new int[width];
   }
@@ -76,15 +78,53 @@ final class RowCoder {
 
   /** Makes codes of all quotients. */
   void encode() {
+    switch (codes) {
+      case INT8 -> {
+        divide();
+        toIntegers();
+      }
+      case E4M3 -> {
+        divide();
+        toSmallFloats(E4m3.MAX, 3, 7, E4m3.NAN);
+      }
+      case E2M1 -> {
+        divideToOdd();
+        toSmallFloats(E2m1.MAX, 1, 1, 0);
+      }
+      case F32 -> throw new AssertionError("f32 is not encoded");
+    }
+  }
+
+  private void divide() {
     for (int i = 0; i < quotients.length; i++) {
       quotients[i] = values[i] / quotients[i];
     }
-    switch (codes) {
-      case INT8 -> toIntegers();
-      case E4M3 -> toSmallFloats(E4m3.MAX, 3, 7, E4m3.NAN);
-      case E2M1 -> toSmallFloats(E2m1.MAX, 1, 1, 0);
-      case F32 -> throw new AssertionError("f32 is not encoded");
+  }
+
+  /**
+   * Quotients whose lowest bit tells whether they are exact: cut off, and odd where something was
+   * cut off. Rounded to nearest, a quotient just below a tie of two 4-bit codes would become the
+   * tie, and go to the wrong code, a whole step away.
+   */
+  private void divideToOdd() {
+    for (int i = 0; i < quotients.length; i++) {
+      double quotient = (double) values[i] / quotients[i];
+      quotients[i] = (float) quotient;
+      rests[i] = (float) (quotient - quotients[i]);
     }
+    reinterpret(quotients, bits);
+    reinterpret(rests, stepped);
+    for (int i = 0; i < bits.length; i++) {
+      int inexact = ((stepped[i] & MAGNITUDE) + MAGNITUDE) >>> 31;
+      int tooLarge = ((stepped[i] ^ bits[i]) >>> 31) & inexact;
+      bits[i] = (bits[i] - tooLarge) | inexact;
+    }
+    MemorySegment.copy(
+        MemorySegment.ofArray(bits),
+        0,
+        MemorySegment.ofArray(quotients),
+        0,
+        DType.F32.bytes(bits.length));
   }
 
   /** The codes, as they travel. */

@@ -225,6 +225,28 @@ final class ActivationCodecTest {
     }
   }
 
+  /** 0.203125 / (7 · scale) is 0.74999997, which is 0.75 in f32: half way between 0.5 and 1. */
+  @Test
+  void fourBitCodesAreNearestToTheExactQuotient() {
+    float scale = 0.203125f / 5.25f;
+    float[] values = {0.203125f, -0.203125f, 6 * 7 * scale};
+    assertThat(values[0] / (7 * scale)).isEqualTo(0.75f);
+    assertThat((double) values[0] / (7 * scale)).isLessThan(0.75);
+    byte[] packed = new byte[2];
+    byte[] scales = new byte[1];
+    ActivationCodec.perTensor(ActivationScheme.NVFP4, scale)
+        .encode(
+            1,
+            3,
+            MemorySegment.ofArray(values),
+            MemorySegment.ofArray(packed),
+            MemorySegment.ofArray(scales));
+    assertThat(E4m3.decode(scales[0])).isEqualTo(7);
+    assertThat(E2m1.decode(packed[0])).isEqualTo(0.5f);
+    assertThat(E2m1.decode(packed[0] >> 4)).isEqualTo(-0.5f);
+    assertThat(E2m1.decode(packed[1])).isEqualTo(6);
+  }
+
   @Test
   void aBlockScaleOfZeroMakesPositiveZeros() {
     float[] values = {-1e-9f, 1e-9f, -0f};
