@@ -177,6 +177,7 @@ final class JobBench {
               lanes == 0 ? OptionalInt.empty() : OptionalInt.of(lanes),
               JobRequest.Placement.LINEAR,
               way.reduction(),
+              JobRequest.ActivationQuant.AUTO,
               OptionalLong.empty(),
               true,
               OptionalLong.of(0));

@@ -66,6 +66,7 @@ final class DemoCommand implements Callable<Integer> {
             OptionalInt.of(4),
             JobRequest.Placement.LINEAR,
             Reduction.SLOT_ORDER,
+            JobRequest.ActivationQuant.AUTO,
             OptionalLong.empty(),
             true,
             OptionalLong.of(0));

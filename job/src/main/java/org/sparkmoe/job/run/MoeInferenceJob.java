@@ -10,10 +10,13 @@ import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SaveMode;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.util.LongAccumulator;
 import org.sparkmoe.datasets.tokens.TokenTable;
 import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.JobPlan;
 import org.sparkmoe.job.plan.Planner;
+import org.sparkmoe.kernels.quant.LayerCodecs;
+import org.sparkmoe.kernels.quant.LayerPeaks;
 import org.sparkmoe.udfs.combine.CombineFunction;
 import org.sparkmoe.udfs.combine.PartialRow;
 import org.sparkmoe.udfs.dispatch.DispatchBlock;
@@ -23,6 +26,7 @@ import org.sparkmoe.udfs.executor.KernelTimes;
 import org.sparkmoe.udfs.experts.ExpertFunction;
 import org.sparkmoe.udfs.gating.RouteFunction;
 import org.sparkmoe.udfs.gating.RouteTally;
+import org.sparkmoe.udfs.peaks.ActivationPeaks;
 import org.sparkmoe.udfs.plan.LayerPlan;
 import org.sparkmoe.udfs.replicated.ReplicatedFunction;
 import org.sparkmoe.udfs.tokens.TokenFormat;
@@ -33,7 +37,8 @@ import org.sparkmoe.udfs.tokens.TokenFormat;
  * <p>Tokens are read twice. The first pass routes them, which gives the {@code routes} table and
  * exact counts to plan with; the second computes. Routing costs little beside the experts, holding
  * every vector between the passes would cost much. Where ids may repeat, they are looked at alone
- * before; where rows are bad, they are read once more for the {@code errors} table.
+ * before; where rows are bad, they are read once more for the {@code errors} table; where one scale
+ * is for the intermediates of all tokens, a pass through dispatch and experts measures them first.
  */
 public final class MoeInferenceJob {
   /** Bytes of partial results that one combine task sorts and sums. */
@@ -72,16 +77,20 @@ public final class MoeInferenceJob {
         StageMonitor monitor = new StageMonitor(spark.sparkContext(), planner.runId(), progress)) {
       monitor.expect(name + " · route", Stage.ROUTE);
       TokenFormat format = format(table.uniqueIds() ? new long[0] : DuplicateIds.of(rows));
-      RouteTally tally = route(rows, format, directory.table("routes"));
+      RouteTally tally = new RouteTally(planner.layer().spec().experts());
+      LayerPeaks inputs = route(rows, format, tally, directory.table("routes"));
       monitor.expect(name + " · errors", Stage.TABLES);
       ErrorTable errors = ErrorTable.write(rows, format, tally.errors(), directory.table("errors"));
 
       JobPlan plan = planner.plan(tally.rows(), rows.rdd().getNumPartitions());
-      LayerPlan layer = planner.layerPlan(format, tokens.dtype(), plan.dispatch().lanes());
+      LayerCodecs codecs =
+          planner.schemes().codecs(inputs.max(inner(rows, plan, format, inputs, monitor)));
+      LayerPlan layer = planner.layerPlan(format, tokens.dtype(), plan.dispatch().lanes(), codecs);
+      LongAccumulator sent = spark.sparkContext().longAccumulator("tokens sent to lanes");
       KernelTimes times = new KernelTimes(tally.experts());
       spark.sparkContext().register(times, "kernel ns by expert");
       write(
-          tokens.outputs(compute(rows, plan, layer, tally, monitor, times)),
+          tokens.outputs(compute(rows, plan, layer, tally, monitor, times, sent)),
           directory.table("outputs"));
 
       monitor.expect(name + " · statistics", Stage.TABLES);
@@ -90,10 +99,12 @@ public final class MoeInferenceJob {
           new RunSummary(
               directory.path(),
               plan,
+              codecs,
               tally.rows(),
               tally.errors(),
               errors.commonestReason(),
               tally.routes(),
+              sent.value(),
               monitor.figures(),
               (System.nanoTime() - started) / 1e9);
       directory.write(RunDirectory.MANIFEST, Manifest.of(summary, spark));
@@ -102,15 +113,51 @@ public final class MoeInferenceJob {
     }
   }
 
-  /** The first pass: writes the {@code routes} table and counts. */
-  private RouteTally route(Dataset<Row> rows, TokenFormat format, String path) {
-    RouteTally tally = new RouteTally(planner.layer().spec().experts());
+  /**
+   * The first pass: writes the {@code routes} table, counts, and measures the inputs where a scale
+   * for all of them is needed.
+   */
+  private LayerPeaks route(Dataset<Row> rows, TokenFormat format, RouteTally tally, String path) {
     spark.sparkContext().register(tally, "routes by expert");
-    LayerPlan gating = planner.layerPlan(format, tokens.dtype(), OptionalInt.empty());
+    boolean measures = planner.schemes().needsAllTokens();
+    ActivationPeaks peaks = Measuring.registered(spark.sparkContext());
+    LayerPlan gating =
+        planner.layerPlan(
+            format,
+            tokens.dtype(),
+            OptionalInt.empty(),
+            measures ? LayerCodecs.NONE : planner.schemes().codecs());
     write(
-        rows.mapPartitions(new RouteFunction(gating, tally), Encoders.row(RouteFunction.SCHEMA)),
+        rows.mapPartitions(
+            new RouteFunction(gating, tally, measures ? peaks : null),
+            Encoders.row(RouteFunction.SCHEMA)),
         path);
-    return tally;
+    return peaks.value();
+  }
+
+  /** What the intermediates come to, where a scale for all of them is needed. */
+  private LayerPeaks inner(
+      Dataset<Row> rows,
+      JobPlan plan,
+      TokenFormat format,
+      LayerPeaks inputs,
+      StageMonitor monitor) {
+    if (!planner.schemes().needsInnerPeaks()) {
+      return LayerPeaks.NONE;
+    }
+    monitor.expect(
+        "layer %d · measure intermediates".formatted(plan.layer().index()), Stage.MEASURE);
+    LayerPlan measuring =
+        planner.layerPlan(
+            format,
+            tokens.dtype(),
+            plan.dispatch().lanes(),
+            planner.schemes().measuringCodecs(inputs));
+    if (plan.dispatch().chosen().mode() == DispatchMode.REPLICATED) {
+      return Measuring.replicated(rows, measuring);
+    }
+    LongAccumulator sent = spark.sparkContext().longAccumulator("tokens sent, measuring");
+    return Measuring.expertParallel(dispatched(rows, measuring, sent), measuring);
   }
 
   private Dataset<Row> compute(
@@ -119,7 +166,8 @@ public final class MoeInferenceJob {
       LayerPlan layer,
       RouteTally tally,
       StageMonitor monitor,
-      KernelTimes times) {
+      KernelTimes times,
+      LongAccumulator sent) {
     String name = "layer %d".formatted(plan.layer().index());
     if (plan.dispatch().chosen().mode() == DispatchMode.REPLICATED) {
       monitor.expect(name + " · experts, replicated", Stage.EXPERTS);
@@ -130,7 +178,7 @@ public final class MoeInferenceJob {
         Stage.DISPATCH,
         Stage.EXPERTS,
         Stage.COMBINE);
-    return expertParallel(rows, layer, tally, times);
+    return expertParallel(rows, layer, tally, times, sent);
   }
 
   private static Dataset<Row> replicated(Dataset<Row> rows, LayerPlan plan, KernelTimes times) {
@@ -138,12 +186,22 @@ public final class MoeInferenceJob {
         new ReplicatedFunction(plan, times), Encoders.row(plan.tokens().outputSchema()));
   }
 
+  /** The blocks of all tokens, each in the partition of its lane. */
+  private static Dataset<Row> dispatched(Dataset<Row> rows, LayerPlan plan, LongAccumulator sent) {
+    return rows.mapPartitions(
+            new DispatchFunction(plan, sent), Encoders.row(DispatchBlock.schema(plan.tokens())))
+        .repartitionById(plan.placement().lanes(), col(DispatchBlock.LANE));
+  }
+
   private static Dataset<Row> expertParallel(
-      Dataset<Row> rows, LayerPlan plan, RouteTally tally, KernelTimes times) {
+      Dataset<Row> rows,
+      LayerPlan plan,
+      RouteTally tally,
+      KernelTimes times,
+      LongAccumulator sent) {
     TokenFormat format = plan.tokens();
     Dataset<Row> outputs =
-        rows.mapPartitions(new DispatchFunction(plan), Encoders.row(DispatchBlock.schema(format)))
-            .repartitionById(plan.placement().lanes(), col(DispatchBlock.LANE))
+        dispatched(rows, plan, sent)
             .mapPartitions(new ExpertFunction(plan, times), Encoders.row(PartialRow.schema(format)))
             .repartition(combineTasks(plan, tally.rows()), col("token_id"))
             .sortWithinPartitions("token_id")

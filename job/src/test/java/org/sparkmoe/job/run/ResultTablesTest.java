@@ -313,6 +313,7 @@ final class ResultTablesTest {
             OptionalInt.of(3),
             JobRequest.Placement.LINEAR,
             Reduction.SLOT_ORDER,
+            JobRequest.ActivationQuant.AUTO,
             OptionalLong.empty(),
             true,
             OptionalLong.empty());

@@ -204,6 +204,7 @@ final class SameBytesTest {
         cut.lanes() == 0 ? OptionalInt.empty() : OptionalInt.of(cut.lanes()),
         cut.placement(),
         Reduction.SLOT_ORDER,
+        JobRequest.ActivationQuant.AUTO,
         OptionalLong.empty(),
         true,
         OptionalLong.empty());
