@@ -178,6 +178,7 @@ final class JobBench {
               JobRequest.Placement.LINEAR,
               OptionalInt.empty(),
               way.reduction(),
+              JobRequest.ActivationQuant.AUTO,
               OptionalLong.empty(),
               true,
               OptionalLong.of(0));

@@ -67,6 +67,7 @@ final class DemoCommand implements Callable<Integer> {
             JobRequest.Placement.BALANCED,
             OptionalInt.empty(),
             Reduction.SLOT_ORDER,
+            JobRequest.ActivationQuant.AUTO,
             OptionalLong.empty(),
             true,
             OptionalLong.of(0));

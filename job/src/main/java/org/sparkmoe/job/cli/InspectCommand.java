@@ -59,6 +59,10 @@ final class InspectCommand implements Callable<Integer> {
     out.println("  shape   " + LayerTexts.shape(layer.spec()));
     out.println("  router  " + LayerTexts.router(layer.spec().routing()));
     out.println("  act     " + LayerTexts.activation(layer.spec().activation()));
+    out.println("  weights " + QuantTexts.weights(layer));
+    out.println(
+        "  quant   activations "
+            + QuantTexts.activations(layer.schemes(), layer.spec().shared().isPresent()));
     out.printf(
         "  bytes   %s in %s%n",
         Amounts.bytes(layer.storedBytes()),

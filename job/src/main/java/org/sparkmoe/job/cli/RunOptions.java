@@ -178,8 +178,9 @@ final class RunOptions {
       paramLabel = "Q",
       defaultValue = "auto",
       description = {
-        "auto follows the checkpoint, none computes on unquantized activations.",
-        "The checkpoints of this version have none, so both are the same. Default: auto.",
+        "auto quantizes activations as the checkpoint asks, before they are dispatched; none leaves"
+            + " them in f32, only the weights are quantized.",
+        "Default: auto.",
       })
   private String activationQuant;
 
@@ -210,10 +211,6 @@ final class RunOptions {
     if (maxErrors != null && maxErrors < 0) {
       throw new InputException("--max-errors %d must be at least 0".formatted(maxErrors));
     }
-    if (!activationQuant.equalsIgnoreCase("auto") && !activationQuant.equalsIgnoreCase("none")) {
-      throw new InputException(
-          "--activation-quant %s is unknown; choose auto or none".formatted(activationQuant));
-    }
     return new JobRequest(
         model,
         layer,
@@ -232,6 +229,7 @@ final class RunOptions {
         placement(),
         redundantExperts(),
         reduction(),
+        activationQuant(),
         weightMemory(),
         overwrite,
         maxErrors == null ? OptionalLong.empty() : OptionalLong.of(maxErrors));
@@ -294,6 +292,16 @@ final class RunOptions {
       default ->
           throw new InputException(
               "--combine %s is unknown; choose slot-order or lane-order".formatted(combine));
+    };
+  }
+
+  private JobRequest.ActivationQuant activationQuant() {
+    return switch (activationQuant.toLowerCase(Locale.ROOT)) {
+      case "auto" -> JobRequest.ActivationQuant.AUTO;
+      case "none" -> JobRequest.ActivationQuant.NONE;
+      default ->
+          throw new InputException(
+              "--activation-quant %s is unknown; choose auto or none".formatted(activationQuant));
     };
   }
 

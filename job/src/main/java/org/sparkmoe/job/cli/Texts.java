@@ -29,6 +29,8 @@ final class Texts {
     lines.add(
         "layer    %d of %s (%s)".formatted(layer.index(), layer.checkpoint(), layer.family()));
     lines.add("         " + LayerTexts.shape(layer.spec()));
+    lines.add("weights  " + QuantTexts.weights(layer));
+    lines.addAll(activations(planner));
     lines.add("tokens   %s, hidden %s".formatted(table.path(), table.encoding()));
     lines.add("backend  " + planner.backend().backend().option());
     for (Refusal refusal : planner.backend().refusals()) {
@@ -45,6 +47,17 @@ final class Texts {
                         .formatted(what)));
     lines.addAll(budget(planner.memory()));
     return lines;
+  }
+
+  private static List<String> activations(Planner planner) {
+    boolean shared = planner.layer().spec().shared().isPresent();
+    String used = QuantTexts.activations(planner.schemes(), shared);
+    String asked = QuantTexts.activations(planner.layer().schemes(), shared);
+    String instead =
+        used.equals(asked) ? "" : " (--activation-quant none; the checkpoint: %s)".formatted(asked);
+    return List.of(
+        "         activations " + used + instead,
+        "         " + QuantTexts.token(planner.tokenBytes()));
   }
 
   /** The plan with its sums. */
@@ -111,11 +124,20 @@ final class Texts {
     List<String> lines = new ArrayList<>();
     lines.add(chosen(summary.plan()));
     summary.balance().ifPresent(balance -> lines.add(lanes(balance)));
+    lines.addAll(QuantTexts.scales(summary.plan().schemes(), summary.codecs()));
     lines.add("");
     for (StageFigures stage : summary.stages()) {
       lines.add(stageLine(stage, summary.tokens()));
     }
     lines.add("");
+    if (summary.unquantizedDispatchBytes() != summary.dispatchBytes()) {
+      lines.add(
+          QuantTexts.dispatch(
+              summary.tokens(),
+              summary.sent(),
+              summary.dispatchBytes(),
+              summary.unquantizedDispatchBytes()));
+    }
     lines.add(
         "%s tokens, %s routes, %s errors, %s shuffled in %s"
             .formatted(

@@ -7,7 +7,8 @@ package org.sparkmoe.job.plan;
  * <p>Replicated: every executor loads all weights, and every partition streams them through memory
  * at least once; where the store does not hold them all, every batch packs them again. EP: each
  * executor loads its share; a token is sent to {@code L·(1 − (1 − 1/L)^k)} of L lanes (the expected
- * number of distinct lanes of k uniform choices) and k + shared vectors of f32 return.
+ * number of distinct lanes of k uniform choices) and k + shared vectors of f32 return. Where
+ * intermediates are measured first, all but the return comes twice.
  */
 public final class CostModel {
   /** Bytes per second: one executor reads a checkpoint. */
@@ -39,11 +40,11 @@ public final class CostModel {
         0,
         work.expertBytes(),
         repacks,
-        (1 + repacks) * work.expertBytes() / LOAD,
+        work.passes() * (1 + repacks) * work.expertBytes() / LOAD,
         0,
         0,
         0,
-        batches * work.expertBytes() / (STREAM * cluster.executors()),
+        work.passes() * batches * work.expertBytes() / (STREAM * cluster.executors()),
         compute(work, Math.min(cluster.slots(), work.partitions())));
   }
 
@@ -53,9 +54,11 @@ public final class CostModel {
     double repacks = memory.holds(laneExperts(work, memory, lanes)) ? 0 : laneRepacks(work, lanes);
     long dispatch =
         Math.round(
-            work.tokens()
-                * (distinctLanes(lanes, work.topK()) * (work.codeBytes() + TOKEN_OVERHEAD)
-                    + (double) work.topK() * SLOT_OVERHEAD));
+            work.passes()
+                * work.tokens()
+                * (distinctLanes(lanes, work.topK()) * (work.token().codes() + TOKEN_OVERHEAD)
+                    + (double) work.topK() * SLOT_OVERHEAD
+                    + work.token().home()));
     double vectors =
         (work.lanesReduce() ? distinctLanes(lanes, work.topK()) : work.topK())
             + (work.shared() ? 1 : 0);
@@ -65,11 +68,11 @@ public final class CostModel {
         lanes,
         share,
         repacks,
-        (1 + repacks) * share / LOAD,
+        work.passes() * (1 + repacks) * share / LOAD,
         dispatch,
         combine,
         (dispatch + combine) / (SHUFFLE * cluster.executors()),
-        batches(work) * work.expertBytes() / (STREAM * cluster.executors()),
+        work.passes() * batches(work) * work.expertBytes() / (STREAM * cluster.executors()),
         compute(work, Math.min(cluster.slots(), lanes)));
   }
 
@@ -93,6 +96,7 @@ public final class CostModel {
   }
 
   private static double compute(Workload work, int workers) {
-    return work.tokens() * work.topK() * work.expertFlops() / (COMPUTE * Math.max(1, workers));
+    double flops = work.tokens() * work.topK() * work.expertFlops();
+    return work.passes() * flops / (COMPUTE * Math.max(1, workers));
   }
 }

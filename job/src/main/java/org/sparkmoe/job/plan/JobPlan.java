@@ -2,12 +2,14 @@ package org.sparkmoe.job.plan;
 
 import org.sparkmoe.datasets.checkpoint.MoeLayer;
 import org.sparkmoe.kernels.backend.BackendSelector.Selection;
+import org.sparkmoe.kernels.quant.LayerSchemes;
 
 /**
  * Everything that is decided before tokens are computed.
  *
  * @param request what was asked for
  * @param layer the layer
+ * @param schemes how activations are quantized
  * @param backend the choice and the refusals
  * @param cluster where it runs
  * @param memory of one executor
@@ -17,6 +19,7 @@ import org.sparkmoe.kernels.backend.BackendSelector.Selection;
 public record JobPlan(
     JobRequest request,
     MoeLayer layer,
+    LayerSchemes schemes,
     Selection backend,
     ClusterFacts cluster,
     ExecutorMemory memory,

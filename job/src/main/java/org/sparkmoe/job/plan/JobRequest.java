@@ -22,6 +22,7 @@ import org.sparkmoe.udfs.plan.Reduction;
  * @param redundantExperts copies of experts that a balanced placement may add; as many as lanes
  *     when empty
  * @param reduction who sums a token's slots when lanes share them
+ * @param activationQuant whose schemes activations are quantized by
  * @param weightMemory bytes of packed weights that an executor may hold, empty for all it needs
  * @param overwrite replace an existing run
  * @param maxErrors rows that may fail before the exit code is 3
@@ -37,9 +38,23 @@ public record JobRequest(
     Placement placement,
     OptionalInt redundantExperts,
     Reduction reduction,
+    ActivationQuant activationQuant,
     OptionalLong weightMemory,
     boolean overwrite,
     OptionalLong maxErrors) {
+
+  /** How activations are quantized. */
+  public enum ActivationQuant {
+    /** As the checkpoint asks. */
+    AUTO,
+    /** Not at all: weights only. */
+    NONE;
+
+    /** The name in options. */
+    public String option() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
 
   /** Rules that put experts on lanes. */
   public enum Placement {

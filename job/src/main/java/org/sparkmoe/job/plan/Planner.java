@@ -13,8 +13,9 @@ import org.sparkmoe.kernels.layer.LayerMemory;
 import org.sparkmoe.kernels.natives.NativeCache;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
 import org.sparkmoe.kernels.permute.LoadBalancer;
-import org.sparkmoe.kernels.quant.ActivationScheme;
 import org.sparkmoe.kernels.quant.LayerCodecs;
+import org.sparkmoe.kernels.quant.LayerPeaks;
+import org.sparkmoe.kernels.quant.LayerSchemes;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.udfs.plan.LayerPlan;
 import org.sparkmoe.udfs.tokens.TokenFormat;
@@ -27,7 +28,7 @@ public final class Planner {
   private final Selection backend;
   private final SparkContext context;
   private final SerializableConfiguration hadoop;
-  private final LayerCodecs codecs;
+  private final LayerSchemes schemes;
   private final String runId = UUID.randomUUID().toString();
 
   private Planner(
@@ -41,7 +42,10 @@ public final class Planner {
     this.backend = backend;
     this.context = context;
     this.hadoop = hadoop;
-    this.codecs = LayerCodecs.NONE;
+    this.schemes =
+        request.activationQuant() == JobRequest.ActivationQuant.NONE
+            ? LayerSchemes.NONE
+            : layer.schemes();
   }
 
   /**
@@ -53,9 +57,19 @@ public final class Planner {
    */
   public static Planner of(JobRequest request, SparkContext context) {
     Configuration hadoop = hadoop(context);
+    return of(
+        request, Checkpoint.open(request.model(), hadoop).layer(request.layer()), hadoop, context);
+  }
+
+  /** As above, for a layer that is already known. */
+  public static Planner of(JobRequest request, MoeLayer layer, SparkContext context) {
+    return of(request, layer, hadoop(context), context);
+  }
+
+  private static Planner of(
+      JobRequest request, MoeLayer layer, Configuration hadoop, SparkContext context) {
     NativeCache.nameFolder(hadoop.get(NativeCache.FOLDER_PROPERTY));
     Selection backend = BackendSelector.select(request.backend());
-    MoeLayer layer = Checkpoint.open(request.model(), hadoop).layer(request.layer());
     request.lanes().ifPresent(n -> DispatchPlanner.requireLanes(n, layer.spec().experts()));
     Planner planner =
         new Planner(request, layer, backend, context, new SerializableConfiguration(hadoop));
@@ -83,6 +97,17 @@ public final class Planner {
 
   public MoeLayer layer() {
     return layer;
+  }
+
+  /** How activations are quantized: as the checkpoint asks, unless the request says not at all. */
+  public LayerSchemes schemes() {
+    return schemes;
+  }
+
+  /** Bytes of a dispatched token. */
+  public TokenBytes tokenBytes() {
+    // of bytes, scales only have to be there
+    return TokenBytes.of(layer.spec(), schemes.codecs(LayerPeaks.NONE));
   }
 
   public Selection backend() {
@@ -117,20 +142,20 @@ public final class Planner {
   public JobPlan plan(long tokens, int partitions) {
     ClusterFacts cluster = ClusterFacts.of(context);
     ExecutorMemory memory = memory(cluster);
-    ActivationScheme scheme = codecs.input().scheme();
-    int hidden = layer.spec().hidden();
     Workload work =
         Workload.of(
             layer.spec(),
             layer.storedBytes(),
             tokens,
             Math.max(1, partitions),
-            scheme.codeBytes(hidden) + scheme.scaleBytes(hidden),
+            tokenBytes(),
+            schemes.needsInnerPeaks() ? 2 : 1,
             LayerPlan.batchTokens(layer.spec(), batchBytes(cluster)),
             request.reduction().reducesInLanes());
     return new JobPlan(
         request,
         layer,
+        schemes,
         backend,
         cluster,
         memory,
@@ -157,8 +182,13 @@ public final class Planner {
     };
   }
 
-  /** What tasks get. */
-  public LayerPlan layerPlan(TokenFormat tokens, DType outputDtype, ExpertPlacement placement) {
+  /**
+   * What tasks get.
+   *
+   * @param codecs of {@link #schemes}, with all scales that have to be known
+   */
+  public LayerPlan layerPlan(
+      TokenFormat tokens, DType outputDtype, ExpertPlacement placement, LayerCodecs codecs) {
     ClusterFacts cluster = ClusterFacts.of(context);
     return new LayerPlan(
         runId,

@@ -13,7 +13,9 @@ import org.sparkmoe.kernels.layer.MoeLayerSpec;
  * @param shared whether there is a shared expert
  * @param expertBytes weights of all experts as stored
  * @param expertFlops floating-point operations of one expert for one token
- * @param codeBytes bytes of one dispatched token: codes and scales
+ * @param token bytes of one dispatched token
+ * @param passes how often the experts run over all tokens: twice where their intermediates are
+ *     measured before they can be quantized
  * @param batchTokens tokens that a task computes together
  * @param lanesReduce whether a lane sums a token's slots before they travel
  */
@@ -26,7 +28,8 @@ public record Workload(
     boolean shared,
     long expertBytes,
     double expertFlops,
-    long codeBytes,
+    TokenBytes token,
+    int passes,
     int batchTokens,
     boolean lanesReduce) {
 
@@ -36,7 +39,8 @@ public record Workload(
       long expertBytes,
       long tokens,
       int partitions,
-      long codeBytes,
+      TokenBytes token,
+      int passes,
       int batchTokens,
       boolean lanesReduce) {
     int projections = spec.activation().gated() ? 3 : 2;
@@ -49,7 +53,8 @@ public record Workload(
         spec.shared().isPresent(),
         expertBytes,
         2.0 * projections * spec.hidden() * spec.intermediate(),
-        codeBytes,
+        token,
+        passes,
         batchTokens,
         lanesReduce);
   }

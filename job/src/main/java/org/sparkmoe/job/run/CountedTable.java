@@ -30,7 +30,17 @@ record CountedTable(long rows, long marked) {
         .write()
         .mode(SaveMode.ErrorIfExists)
         .parquet(path);
-    Map<String, Object> found = counts.getAsJava();
+    Map<String, Object> found = await(counts);
     return new CountedTable((long) found.get("rows"), (long) found.get("marked"));
+  }
+
+  /** The counts arrive a moment after the table. */
+  private static Map<String, Object> await(Observation counts) {
+    try {
+      return counts.getAsJava();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("interrupted while rows were counted", e);
+    }
   }
 }

@@ -15,7 +15,13 @@ import org.sparkmoe.job.plan.ExecutorMemory;
 import org.sparkmoe.job.plan.JobPlan;
 import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.job.plan.LaneBalance;
+import org.sparkmoe.job.plan.TokenBytes;
 import org.sparkmoe.kernels.backend.Refusal;
+import org.sparkmoe.kernels.layer.ExpertFormats;
+import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.quant.LayerCodecs;
+import org.sparkmoe.kernels.quant.LayerSchemes;
+import org.sparkmoe.kernels.quant.ScaledScheme;
 
 /** {@code manifest.json}: what made a run folder. */
 final class Manifest {
@@ -33,7 +39,8 @@ final class Manifest {
         Map.of(
             "chosen", plan.backend().backend().option(),
             "refusals", plan.backend().refusals().stream().map(Refusal::toString).toList()));
-    manifest.put("dispatch", dispatch(plan));
+    manifest.put("quantization", quantization(summary));
+    manifest.put("dispatch", dispatch(summary));
     summary.balance().ifPresent(balance -> manifest.put("lanes", lanes(balance)));
     manifest.put("memory", memory(plan.memory()));
     manifest.put("counts", counts(summary));
@@ -85,12 +92,50 @@ final class Manifest {
     options.put("placement", request.placement().option());
     options.put("combine", request.reduction().option());
     request.redundantExperts().ifPresent(n -> options.put("redundant-experts", n));
+    options.put("activation-quant", request.activationQuant().option());
     request.weightMemory().ifPresent(bytes -> options.put("weight-memory", bytes));
     request.maxErrors().ifPresent(limit -> options.put("max-errors", limit));
     return options;
   }
 
-  private static Map<String, Object> dispatch(JobPlan plan) {
+  private static Map<String, Object> quantization(RunSummary summary) {
+    JobPlan plan = summary.plan();
+    LayerSchemes schemes = plan.schemes();
+    LayerCodecs codecs = summary.codecs();
+    Map<String, Object> quantization = new LinkedHashMap<>();
+    quantization.put("weights", formats(plan.layer().formats()));
+    plan.layer()
+        .sharedFormats()
+        .ifPresent(shared -> quantization.put("shared_weights", formats(shared)));
+    quantization.put("input", scheme(schemes.input(), codecs.input()));
+    quantization.put("inner", scheme(schemes.inner(), codecs.inner()));
+    if (plan.layer().spec().shared().isPresent()) {
+      quantization.put("shared_input", scheme(schemes.sharedInput(), codecs.sharedInput()));
+      quantization.put("shared_inner", scheme(schemes.sharedInner(), codecs.sharedInner()));
+    }
+    return quantization;
+  }
+
+  private static Map<String, Object> formats(ExpertFormats formats) {
+    Map<String, Object> labels = new LinkedHashMap<>();
+    labels.put("gate_up", formats.in().label());
+    labels.put("down", formats.down().label());
+    return labels;
+  }
+
+  private static Map<String, Object> scheme(ScaledScheme scheme, ActivationCodec codec) {
+    Map<String, Object> figures = new LinkedHashMap<>();
+    figures.put("scheme", scheme.scheme().label());
+    if (scheme.scheme().hasTensorScale()) {
+      figures.put("tensor_scale", codec.tensorScale());
+      figures.put("tensor_scale_of", scheme.needsAllTokens() ? "all tokens" : "checkpoint");
+    }
+    return figures;
+  }
+
+  private static Map<String, Object> dispatch(RunSummary summary) {
+    JobPlan plan = summary.plan();
+    TokenBytes token = plan.work().token();
     Map<String, Object> dispatch = new LinkedHashMap<>();
     dispatch.put("mode", plan.dispatch().chosen().mode().option());
     plan.dispatch().lanes().ifPresent(lanes -> dispatch.put("lanes", lanes));
@@ -98,6 +143,13 @@ final class Manifest {
     List<Map<String, Object>> estimates =
         plan.dispatch().candidates().stream().map(Manifest::estimate).toList();
     dispatch.put("estimates", estimates);
+    dispatch.put("token_bytes", token.codes());
+    dispatch.put("token_bytes_f32", token.f32());
+    if (plan.dispatch().chosen().mode() == DispatchMode.EP) {
+      dispatch.put("tokens_sent", summary.sent());
+      dispatch.put("shuffle_bytes", summary.dispatchBytes());
+      dispatch.put("shuffle_bytes_f32", summary.unquantizedDispatchBytes());
+    }
     return dispatch;
   }
 

@@ -10,12 +10,15 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.util.LongAccumulator;
 import org.sparkmoe.datasets.tokens.TokenTable;
 import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.JobPlan;
 import org.sparkmoe.job.plan.LaneBalance;
 import org.sparkmoe.job.plan.Planner;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
+import org.sparkmoe.kernels.quant.LayerCodecs;
+import org.sparkmoe.kernels.quant.LayerPeaks;
 import org.sparkmoe.udfs.combine.CombineFunction;
 import org.sparkmoe.udfs.combine.PartialRow;
 import org.sparkmoe.udfs.dispatch.DispatchBlock;
@@ -25,6 +28,7 @@ import org.sparkmoe.udfs.executor.KernelTimes;
 import org.sparkmoe.udfs.experts.ExpertFunction;
 import org.sparkmoe.udfs.gating.RouteFunction;
 import org.sparkmoe.udfs.gating.RouteTally;
+import org.sparkmoe.udfs.peaks.ActivationPeaks;
 import org.sparkmoe.udfs.plan.LayerPlan;
 import org.sparkmoe.udfs.replicated.ReplicatedFunction;
 import org.sparkmoe.udfs.tokens.TokenFormat;
@@ -35,7 +39,8 @@ import org.sparkmoe.udfs.tokens.TokenFormat;
  * <p>Tokens are read twice. The first pass routes them, which gives the {@code routes} table and
  * exact counts to plan with; the second computes. Routing costs little beside the experts, holding
  * every vector between the passes would cost much. Where ids may repeat, they are looked at alone
- * before; where rows are bad, they are read once more for the {@code errors} table.
+ * before; where rows are bad, they are read once more for the {@code errors} table; where one scale
+ * is for the intermediates of all tokens, a pass through dispatch and experts measures them first.
  */
 public final class MoeInferenceJob {
   /** Bytes of partial results that one combine task sorts and sums. */
@@ -75,8 +80,7 @@ public final class MoeInferenceJob {
       monitor.expect(name + " · route", Stage.ROUTE);
       TokenFormat format = format(table.uniqueIds() ? new long[0] : DuplicateIds.of(rows));
       RouteTally tally = new RouteTally(planner.layer().spec().experts());
-      spark.sparkContext().register(tally, "routes by expert");
-      CountedTable routed = route(rows, format, tally, directory.table("routes"));
+      FirstPass first = route(rows, format, tally, directory.table("routes"));
       monitor.expect(name + " · errors", Stage.TABLES);
       ErrorTable errors = ErrorTable.write(rows, format, tally.errors(), directory.table("errors"));
 
@@ -86,16 +90,19 @@ public final class MoeInferenceJob {
           lanes.isPresent()
               ? planner.placement(lanes.getAsInt(), tally.loads())
               : planner.oneLane();
-      LayerPlan layer = planner.layerPlan(format, tokens.dtype(), placement);
+      LayerPeaks inner = inner(rows, plan, placement, format, first.peaks(), monitor);
+      LayerCodecs codecs = planner.schemes().codecs(first.peaks().max(inner));
+      LayerPlan layer = planner.layerPlan(format, tokens.dtype(), placement, codecs);
+      LongAccumulator sent = spark.sparkContext().longAccumulator("tokens sent to lanes");
       KernelTimes times = new KernelTimes(tally.experts());
       spark.sparkContext().register(times, "kernel ns by expert");
       CountedTable outputs =
           CountedTable.write(
-              tokens.outputs(compute(rows, plan, layer, tally, monitor, times)),
+              tokens.outputs(compute(rows, plan, layer, tally, monitor, times, sent)),
               col("error"),
               directory.table("outputs"));
       Reconciliation.check(
-          tally.rows(), tally.errors(), outputs, routed.rows(), layer.spec().topK());
+          tally.rows(), tally.errors(), outputs, first.routes().rows(), layer.spec().topK());
 
       monitor.expect(name + " · statistics", Stage.TABLES);
       ResultTables.writeExpertStats(spark, directory, layer, plan, tally, times.value());
@@ -106,10 +113,12 @@ public final class MoeInferenceJob {
               lanes.isPresent()
                   ? Optional.of(LaneBalance.of(placement, tally.loads()))
                   : Optional.empty(),
+              codecs,
               tally.rows(),
               tally.errors(),
               errors.commonestReason(),
               tally.routes(),
+              sent.value(),
               monitor.figures(),
               (System.nanoTime() - started) / 1e9);
       directory.write(RunDirectory.MANIFEST, Manifest.of(summary, spark));
@@ -118,13 +127,59 @@ public final class MoeInferenceJob {
     }
   }
 
-  /** The first pass: writes the {@code routes} table and counts. */
-  private CountedTable route(Dataset<Row> rows, TokenFormat format, RouteTally tally, String path) {
-    LayerPlan gating = planner.layerPlan(format, tokens.dtype(), planner.oneLane());
-    return CountedTable.write(
-        rows.mapPartitions(new RouteFunction(gating, tally), Encoders.row(RouteFunction.SCHEMA)),
-        col("expert_id"),
-        path);
+  /**
+   * What the first pass found.
+   *
+   * @param routes the table that it wrote
+   * @param peaks of the inputs, where a scale for all of them is needed
+   */
+  private record FirstPass(CountedTable routes, LayerPeaks peaks) {}
+
+  /**
+   * The first pass: writes the {@code routes} table, counts, and measures the inputs where a scale
+   * for all of them is needed.
+   */
+  private FirstPass route(Dataset<Row> rows, TokenFormat format, RouteTally tally, String path) {
+    spark.sparkContext().register(tally, "routes by expert");
+    boolean measures = planner.schemes().needsAllTokens();
+    ActivationPeaks peaks = Measuring.registered(spark.sparkContext());
+    LayerPlan gating =
+        planner.layerPlan(
+            format,
+            tokens.dtype(),
+            planner.oneLane(),
+            measures ? LayerCodecs.NONE : planner.schemes().codecs());
+    CountedTable routes =
+        CountedTable.write(
+            rows.mapPartitions(
+                new RouteFunction(gating, tally, measures ? peaks : null),
+                Encoders.row(RouteFunction.SCHEMA)),
+            col("expert_id"),
+            path);
+    return new FirstPass(routes, peaks.value());
+  }
+
+  /** What the intermediates come to, where a scale for all of them is needed. */
+  private LayerPeaks inner(
+      Dataset<Row> rows,
+      JobPlan plan,
+      ExpertPlacement placement,
+      TokenFormat format,
+      LayerPeaks inputs,
+      StageMonitor monitor) {
+    if (!planner.schemes().needsInnerPeaks()) {
+      return LayerPeaks.NONE;
+    }
+    monitor.expect(
+        "layer %d · measure intermediates".formatted(plan.layer().index()), Stage.MEASURE);
+    LayerPlan measuring =
+        planner.layerPlan(
+            format, tokens.dtype(), placement, planner.schemes().measuringCodecs(inputs));
+    if (plan.dispatch().chosen().mode() == DispatchMode.REPLICATED) {
+      return Measuring.replicated(rows, measuring);
+    }
+    LongAccumulator sent = spark.sparkContext().longAccumulator("tokens sent, measuring");
+    return Measuring.expertParallel(dispatched(rows, measuring, sent), measuring);
   }
 
   private Dataset<Row> compute(
@@ -133,7 +188,8 @@ public final class MoeInferenceJob {
       LayerPlan layer,
       RouteTally tally,
       StageMonitor monitor,
-      KernelTimes times) {
+      KernelTimes times,
+      LongAccumulator sent) {
     String name = "layer %d".formatted(plan.layer().index());
     if (plan.dispatch().chosen().mode() == DispatchMode.REPLICATED) {
       monitor.expect(name + " · experts, replicated", Stage.EXPERTS);
@@ -144,7 +200,7 @@ public final class MoeInferenceJob {
         Stage.DISPATCH,
         Stage.EXPERTS,
         Stage.COMBINE);
-    return expertParallel(rows, layer, tally, times);
+    return expertParallel(rows, layer, tally, times, sent);
   }
 
   private static Dataset<Row> replicated(Dataset<Row> rows, LayerPlan plan, KernelTimes times) {
@@ -152,12 +208,22 @@ public final class MoeInferenceJob {
         new ReplicatedFunction(plan, times), Encoders.row(plan.tokens().outputSchema()));
   }
 
+  /** The blocks of all tokens, each in the partition of its lane. */
+  private static Dataset<Row> dispatched(Dataset<Row> rows, LayerPlan plan, LongAccumulator sent) {
+    return rows.mapPartitions(
+            new DispatchFunction(plan, sent), Encoders.row(DispatchBlock.schema(plan.tokens())))
+        .repartitionById(plan.placement().lanes(), col(DispatchBlock.LANE));
+  }
+
   private static Dataset<Row> expertParallel(
-      Dataset<Row> rows, LayerPlan plan, RouteTally tally, KernelTimes times) {
+      Dataset<Row> rows,
+      LayerPlan plan,
+      RouteTally tally,
+      KernelTimes times,
+      LongAccumulator sent) {
     TokenFormat format = plan.tokens();
     Dataset<Row> outputs =
-        rows.mapPartitions(new DispatchFunction(plan), Encoders.row(DispatchBlock.schema(format)))
-            .repartitionById(plan.placement().lanes(), col(DispatchBlock.LANE))
+        dispatched(rows, plan, sent)
             .mapPartitions(new ExpertFunction(plan, times), Encoders.row(PartialRow.schema(format)))
             .repartition(combineTasks(plan, tally.rows()), col("token_id"))
             .sortWithinPartitions("token_id")

@@ -8,6 +8,8 @@ public enum Stage {
   ROUTE,
   /** Writing routes and errors. */
   TABLES,
+  /** Running dispatch and experts to measure intermediates that are quantized with one scale. */
+  MEASURE,
   /** Routing again and packing blocks for lanes. */
   DISPATCH,
   /** Experts over blocks; the whole layer where replicated. */

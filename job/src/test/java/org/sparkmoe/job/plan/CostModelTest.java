@@ -82,6 +82,33 @@ final class CostModelTest {
   }
 
   @Test
+  void quantizedTokensTakeFewerBytesAndMaybeAVectorMore() {
+    Workload codes = Plans.with(Plans.work(GB), new TokenBytes(11, 0, 40, 0), 1);
+    Workload home = Plans.with(Plans.work(GB), new TokenBytes(11, 40, 40, 0), 1);
+
+    assertThat(ep(codes, Plans.cluster(2, 8), 4).dispatchBytes())
+        .isEqualTo(1000 * (175 * 24 + 2400) / 100);
+    assertThat(ep(home, Plans.cluster(2, 8), 4).dispatchBytes())
+        .isEqualTo(1000 * (175 * 24 + 2400) / 100 + 40_000);
+  }
+
+  @Test
+  void measuringFirstCostsAllButTheReturnTwice() {
+    Workload once = Plans.work(GB);
+    Workload twice = Plans.with(once, once.token(), 2);
+    Cost one = ep(once, Plans.cluster(2, 8), 4);
+    Cost two = ep(twice, Plans.cluster(2, 8), 4);
+
+    assertThat(two.dispatchBytes()).isEqualTo(2 * one.dispatchBytes());
+    assertThat(two.combineBytes()).isEqualTo(one.combineBytes());
+    assertThat(two.loadSeconds()).isCloseTo(2 * one.loadSeconds(), EXACT);
+    assertThat(two.streamSeconds()).isCloseTo(2 * one.streamSeconds(), EXACT);
+    assertThat(two.computeSeconds()).isCloseTo(2 * one.computeSeconds(), EXACT);
+    assertThat(replicated(twice, Plans.cluster(2, 8)).seconds())
+        .isCloseTo(2 * replicated(once, Plans.cluster(2, 8)).seconds(), EXACT);
+  }
+
+  @Test
   void aLaneIsNotSplitOverExecutors() {
     assertThat(ep(Plans.work(GB), Plans.cluster(4, 8), 1).weightBytes()).isEqualTo(GB);
     assertThat(ep(Plans.work(GB), Plans.cluster(4, 8), 2).weightBytes()).isEqualTo(GB / 2);
@@ -113,9 +140,10 @@ final class CostModelTest {
 
   @Test
   void trillionsOfTokensDoNotOverflow() {
+    TokenBytes token = new TokenBytes(14_336, 28_672, 28_672, 0);
     Workload huge =
         new Workload(
-            1_000_000_000_000L, 100_000, 7168, 8, 256, true, 22 * GB, 9e7, 14_336, 8192, false);
+            1_000_000_000_000L, 100_000, 7168, 8, 256, true, 22 * GB, 9e7, token, 2, 8192, false);
 
     Cost cost = ep(huge, Plans.cluster(64, 512), 256);
 

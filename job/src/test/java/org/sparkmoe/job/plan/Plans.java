@@ -12,7 +12,8 @@ final class Plans {
    * {@code expertBytes} together, 60 operations each.
    */
   static Workload work(long expertBytes) {
-    return new Workload(1000, 4, 10, 2, 8, false, expertBytes, 60, 40, 100, false);
+    return new Workload(
+        1000, 4, 10, 2, 8, false, expertBytes, 60, new TokenBytes(40, 0, 40, 0), 1, 100, false);
   }
 
   static Workload withShared(Workload work) {
@@ -25,7 +26,24 @@ final class Plans {
         true,
         work.expertBytes(),
         work.expertFlops(),
-        work.codeBytes(),
+        work.token(),
+        work.passes(),
+        work.batchTokens(),
+        work.lanesReduce());
+  }
+
+  static Workload with(Workload work, TokenBytes token, int passes) {
+    return new Workload(
+        work.tokens(),
+        work.partitions(),
+        work.hidden(),
+        work.topK(),
+        work.experts(),
+        work.shared(),
+        work.expertBytes(),
+        work.expertFlops(),
+        token,
+        passes,
         work.batchTokens(),
         work.lanesReduce());
   }
@@ -40,7 +58,8 @@ final class Plans {
         work.shared(),
         work.expertBytes(),
         work.expertFlops(),
-        work.codeBytes(),
+        work.token(),
+        work.passes(),
         work.batchTokens(),
         work.lanesReduce());
   }

@@ -314,6 +314,7 @@ final class ResultTablesTest {
             JobRequest.Placement.LINEAR,
             OptionalInt.empty(),
             Reduction.SLOT_ORDER,
+            JobRequest.ActivationQuant.AUTO,
             OptionalLong.empty(),
             true,
             OptionalLong.empty());

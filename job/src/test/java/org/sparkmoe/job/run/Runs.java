@@ -39,9 +39,28 @@ final class Runs {
   /** As above, with so many bytes for the weights of an executor. */
   static JobRequest request(
       Fixtures.Block block, TokenOptions tokens, Path output, Way way, OptionalLong weightMemory) {
-    return new JobRequest(
-        Fixtures.folder(block.family()).toString(),
+    return request(
+        Fixtures.folder(block.family()),
         block.layer(),
+        tokens,
+        output,
+        way,
+        JobRequest.ActivationQuant.AUTO,
+        weightMemory);
+  }
+
+  /** As above, of any checkpoint. */
+  static JobRequest request(
+      Path model,
+      int layer,
+      TokenOptions tokens,
+      Path output,
+      Way way,
+      JobRequest.ActivationQuant quant,
+      OptionalLong weightMemory) {
+    return new JobRequest(
+        model.toString(),
+        layer,
         tokens,
         output.toString(),
         BackendSelector.Request.only(way.backend()),
@@ -50,14 +69,19 @@ final class Runs {
         JobRequest.Placement.LINEAR,
         OptionalInt.empty(),
         Reduction.SLOT_ORDER,
+        quant,
         weightMemory,
         true,
         OptionalLong.empty());
   }
 
   static RunSummary run(SparkSession spark, JobRequest request) {
+    return run(spark, Planner.of(request, spark.sparkContext()));
+  }
+
+  static RunSummary run(SparkSession spark, Planner planner) {
     MoeFunctionCatalog.register(spark);
-    Planner planner = Planner.of(request, spark.sparkContext());
+    JobRequest request = planner.request();
     return new MoeInferenceJob(
             spark,
             planner,

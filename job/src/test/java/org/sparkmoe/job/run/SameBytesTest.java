@@ -205,6 +205,7 @@ final class SameBytesTest {
         cut.placement(),
         OptionalInt.empty(),
         Reduction.SLOT_ORDER,
+        JobRequest.ActivationQuant.AUTO,
         OptionalLong.empty(),
         true,
         OptionalLong.empty());

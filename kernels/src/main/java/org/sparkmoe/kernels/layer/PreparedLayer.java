@@ -94,6 +94,11 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
     return spec;
   }
 
+  /** How activations are quantized, or measured, here. */
+  public LayerCodecs codecs() {
+    return codecs;
+  }
+
   /** The kernel that prepared the experts and has to run them. */
   public ExpertKernel kernel() {
     return kernel;
@@ -217,10 +222,33 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
    */
   public void sharedExpert(
       int tokens, MemorySegment hidden, MemorySegment out, Workspace ws, Team team) {
-    SharedExpert expert =
-        pinned
-            .shared()
-            .orElseThrow(() -> new IllegalStateException("this layer has no shared expert"));
+    shared(tokens, hidden, out, ws, team, sharedOrThrow()::forward);
+  }
+
+  /**
+   * As {@link #sharedExpert}, for an expert without a gate and rows that have been through the
+   * codec of its input.
+   *
+   * @throws IllegalStateException where the layer has none, or one with a gate
+   */
+  public void quantizedSharedExpert(
+      int tokens, MemorySegment rows, MemorySegment out, Workspace ws, Team team) {
+    shared(tokens, rows, out, ws, team, sharedOrThrow()::forwardQuantized);
+  }
+
+  private SharedExpert sharedOrThrow() {
+    return pinned
+        .shared()
+        .orElseThrow(() -> new IllegalStateException("this layer has no shared expert"));
+  }
+
+  /** A step over some rows. */
+  private interface RowStep {
+    void apply(int rows, MemorySegment in, MemorySegment out, Workspace ws);
+  }
+
+  private void shared(
+      int tokens, MemorySegment in, MemorySegment out, Workspace ws, Team team, RowStep step) {
     int mark = ws.mark();
     Workspace[] parts = ws.split(team.members());
     long vector = DType.F32.bytes(spec.hidden());
@@ -229,9 +257,9 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
         team.share(tokens, LEAST_ROWS, MOST_ROWS),
         (from, to, member) -> {
           long bytes = (to - from) * vector;
-          expert.forward(
+          step.apply(
               to - from,
-              hidden.asSlice(from * vector, bytes),
+              in.asSlice(from * vector, bytes),
               out.asSlice(from * vector, bytes),
               parts[member]);
         });

@@ -58,6 +58,18 @@ record SharedExpert(
     ws.release(mark);
   }
 
+  /**
+   * As {@link #forward}, for rows that have been through the codec of its input.
+   *
+   * @throws IllegalStateException where there is a gate: it reads the rows as they were before
+   */
+  void forwardQuantized(int tokens, MemorySegment rows, MemorySegment out, Workspace ws) {
+    if (gateOrNull != null) {
+      throw new IllegalStateException("the gate of a shared expert reads unquantized rows");
+    }
+    kernel.forward(expert, tokens, rows, out, ws);
+  }
+
   void forward(int tokens, MemorySegment hidden, MemorySegment out, Workspace ws) {
     experts(tokens, hidden, out, ws);
     if (gateOrNull == null) {

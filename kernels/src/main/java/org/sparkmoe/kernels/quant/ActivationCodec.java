@@ -3,7 +3,7 @@ package org.sparkmoe.kernels.quant;
 import java.io.Serializable;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import org.sparkmoe.kernels.quant.ActivationScheme.Codes;
+import java.util.Objects;
 import org.sparkmoe.kernels.quant.ActivationScheme.Granularity;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.E2m1;
@@ -14,22 +14,26 @@ import org.sparkmoe.kernels.tensor.E4m3;
  * it holds the scalar scale of a scheme that has one, so dispatching rows cannot lose it.
  *
  * <p>Values that share a scale {@code s}: {@code q = round(clamp(x / s, ±max))}, ties to even,
- * decoded as {@code q · s}, all in f32; {@link ScaleRule} says what {@code s} is. A group with a
- * value that is not finite gets a NaN for a scale, so all its values decode to NaN. A dynamic
- * per-tensor scale is {@link #tensorScale computed over all tokens} first.
+ * decoded as {@code q · s}, all in f32, except that 4-bit codes are nearest to the exact quotient;
+ * {@link ScaleRule} says what {@code s} is. A group with a value that is not finite gets a NaN for
+ * a scale, so all its values decode to NaN. A dynamic per-tensor scale is {@link #tensorScale
+ * computed over all tokens} first.
  */
 public final class ActivationCodec implements Serializable {
   private static final long serialVersionUID = 1;
 
   /** Leaves activations as they are. */
-  public static final ActivationCodec NONE = new ActivationCodec(ActivationScheme.NONE, Float.NaN);
+  public static final ActivationCodec NONE =
+      new ActivationCodec(ActivationScheme.NONE, Float.NaN, null);
 
   private final ActivationScheme scheme;
   private final float tensorScale;
+  private final PeakMeter meterOrNull;
 
-  private ActivationCodec(ActivationScheme scheme, float tensorScale) {
+  private ActivationCodec(ActivationScheme scheme, float tensorScale, PeakMeter meterOrNull) {
     this.scheme = scheme;
     this.tensorScale = tensorScale;
+    this.meterOrNull = meterOrNull;
   }
 
   /** The codec of a scheme whose scales, if any, all travel with the rows. */
@@ -39,7 +43,7 @@ public final class ActivationCodec implements Serializable {
           "%s needs its scale for the tensor: it does not travel with the rows"
               .formatted(scheme.label()));
     }
-    return new ActivationCodec(scheme, Float.NaN);
+    return new ActivationCodec(scheme, Float.NaN, null);
   }
 
   /**
@@ -57,7 +61,15 @@ public final class ActivationCodec implements Serializable {
     if (!(scale > 0) || Float.isInfinite(scale)) {
       throw new IllegalArgumentException("scale " + scale + " must be positive and finite");
     }
-    return new ActivationCodec(scheme, scale);
+    return new ActivationCodec(scheme, scale, null);
+  }
+
+  /**
+   * Leaves activations as they are and measures them: where kernels would requantize a row, its
+   * largest magnitude is noted. Every call makes another codec, with a {@link #peak} of its own.
+   */
+  public static ActivationCodec measuring() {
+    return new ActivationCodec(ActivationScheme.NONE, Float.NaN, new PeakMeter());
   }
 
   /**
@@ -71,8 +83,23 @@ public final class ActivationCodec implements Serializable {
     return scheme;
   }
 
-  /** Whether codes are the values themselves. */
+  /** The scale for the whole tensor, NaN where the scheme has none. */
+  public float tensorScale() {
+    return tensorScale;
+  }
+
+  /** The largest magnitude that a {@link #measuring} codec was shown, 0 of any other. */
+  public float peak() {
+    return meterOrNull == null ? 0 : meterOrNull.peak();
+  }
+
+  /** Whether rows need not be shown to it: it leaves them as they are and measures nothing. */
   public boolean isIdentity() {
+    return isUnquantized() && meterOrNull == null;
+  }
+
+  /** Whether codes are the values themselves. */
+  private boolean isUnquantized() {
     return scheme.granularity() == Granularity.NONE;
   }
 
@@ -86,29 +113,44 @@ public final class ActivationCodec implements Serializable {
    */
   public void encode(
       int rows, int hidden, MemorySegment in, MemorySegment codes, MemorySegment scales) {
-    if (isIdentity()) {
+    if (isUnquantized()) {
       MemorySegment.copy(in, 0, codes, 0, rows * scheme.codeBytes(hidden));
       return;
     }
-    int span = scheme.scaleSpan(hidden);
     int perToken = scheme.scalesPerToken(hidden);
-    float[] values = new float[hidden];
+    RowCoder coder = new RowCoder(scheme.codes(), hidden);
+    int[] scaleCodes = new int[perToken];
+    float[] rowScales = new float[scheme.groups(hidden)];
     byte[] packed = new byte[(int) scheme.codeBytes(hidden)];
     for (int row = 0; row < rows; row++) {
-      MemorySegment.copy(
-          in, DType.LE_FLOAT, DType.F32.bytes((long) row * hidden), values, 0, hidden);
-      for (int from = 0, group = 0; from < hidden; from += span, group++) {
-        int to = Math.min(hidden, from + span);
-        float scale = tensorScale;
-        if (perToken > 0) {
-          int code = ScaleRule.code(scheme, tensorScale, amax(values, from, to));
-          ScaleRule.store(scheme.scales(), scales, (long) row * perToken + group, code);
-          scale = ScaleRule.value(scheme, tensorScale, code);
-        }
-        pack(values, from, to, scale, packed);
+      coder.load(in, (long) row * hidden);
+      scale(coder, hidden, scaleCodes, rowScales);
+      coder.encode();
+      coder.pack(packed);
+      for (int group = 0; group < perToken; group++) {
+        ScaleRule.store(scheme.scales(), scales, (long) row * perToken + group, scaleCodes[group]);
       }
       MemorySegment.copy(
           packed, 0, codes, ValueLayout.JAVA_BYTE, (long) row * packed.length, packed.length);
+    }
+  }
+
+  /**
+   * Divides each group of a row by its scale.
+   *
+   * @param codes receives the scales as they travel, where they do
+   * @param scales receives their values
+   */
+  private void scale(RowCoder coder, int width, int[] codes, float[] scales) {
+    int span = scheme.scaleSpan(width);
+    for (int from = 0, group = 0; from < width; from += span, group++) {
+      int to = Math.min(width, from + span);
+      scales[group] = tensorScale;
+      if (codes.length > 0) {
+        codes[group] = ScaleRule.code(scheme, tensorScale, coder.amax(from, to));
+        scales[group] = ScaleRule.value(scheme, tensorScale, codes[group]);
+      }
+      coder.divide(from, to, scales[group]);
     }
   }
 
@@ -119,7 +161,7 @@ public final class ActivationCodec implements Serializable {
    */
   public void decode(
       int rows, int hidden, MemorySegment codes, MemorySegment scales, MemorySegment out) {
-    if (isIdentity()) {
+    if (isUnquantized()) {
       MemorySegment.copy(codes, 0, out, 0, rows * scheme.codeBytes(hidden));
       return;
     }
@@ -153,75 +195,29 @@ public final class ActivationCodec implements Serializable {
    * @param width of the row
    */
   public void requantize(float[] values, int from, int width) {
-    if (isIdentity()) {
-      return;
-    }
-    int span = scheme.scaleSpan(width);
-    for (int first = from; first < from + width; first += span) {
-      int to = Math.min(from + width, first + span);
-      float scale = tensorScale;
-      if (scheme.scalesPerToken(width) > 0) {
-        int code = ScaleRule.code(scheme, tensorScale, amax(values, first, to));
-        scale = ScaleRule.value(scheme, tensorScale, code);
-      }
-      round(values, first, to, scale);
-    }
+    requantize(1, width, MemorySegment.ofArray(values).asSlice(DType.F32.bytes(from)));
   }
 
   /** As {@link #requantize(float[], int, int)}, {@code rows} rows one after the other. */
   public void requantize(int rows, int width, MemorySegment values) {
-    if (isIdentity()) {
+    if (meterOrNull != null) {
+      meterOrNull.see(values.asSlice(0, DType.F32.bytes((long) rows * width)));
+    }
+    if (isUnquantized()) {
       return;
     }
-    float[] row = new float[width];
-    for (int i = 0; i < rows; i++) {
-      long from = DType.F32.bytes((long) i * width);
-      MemorySegment.copy(values, DType.LE_FLOAT, from, row, 0, width);
-      requantize(row, 0, width);
-      MemorySegment.copy(row, 0, values, DType.LE_FLOAT, from, width);
-    }
-  }
-
-  private void round(float[] values, int from, int to, float scale) {
-    switch (scheme.codes()) {
-      case INT8 -> {
-        for (int i = from; i < to; i++) {
-          values[i] = Float.isNaN(values[i]) ? Float.NaN : int8(values[i], scale) * scale;
-        }
+    RowCoder coder = new RowCoder(scheme.codes(), width);
+    int span = scheme.scaleSpan(width);
+    int[] scaleCodes = new int[scheme.scalesPerToken(width)];
+    float[] scales = new float[scheme.groups(width)];
+    for (int row = 0; row < rows; row++) {
+      coder.load(values, (long) row * width);
+      scale(coder, width, scaleCodes, scales);
+      coder.encode();
+      for (int from = 0, group = 0; from < width; from += span, group++) {
+        coder.decode(from, Math.min(width, from + span), scales[group]);
       }
-      case E4M3 -> {
-        for (int i = from; i < to; i++) {
-          values[i] = E4m3.decode(E4m3.encode(values[i] / scale)) * scale;
-        }
-      }
-      case E2M1 -> {
-        for (int i = from; i < to; i++) {
-          values[i] = E2m1.decode(e2m1(values[i], scale)) * scale;
-        }
-      }
-      case F32 -> throw new AssertionError("f32 is not rounded");
-    }
-  }
-
-  private void pack(float[] values, int from, int to, float scale, byte[] packed) {
-    switch (scheme.codes()) {
-      case INT8 -> {
-        for (int i = from; i < to; i++) {
-          packed[i] = (byte) int8(values[i], scale);
-        }
-      }
-      case E4M3 -> {
-        for (int i = from; i < to; i++) {
-          packed[i] = (byte) E4m3.encode(values[i] / scale);
-        }
-      }
-      case E2M1 -> {
-        for (int i = from; i < to; i++) {
-          int code = e2m1(values[i], scale);
-          packed[i / 2] = (byte) ((i & 1) == 0 ? code : (packed[i / 2] & 0xF) | (code << 4));
-        }
-      }
-      case F32 -> throw new AssertionError("f32 is not packed");
+      coder.store(values, (long) row * width);
     }
   }
 
@@ -246,20 +242,16 @@ public final class ActivationCodec implements Serializable {
     }
   }
 
-  private static int int8(float value, float scale) {
-    return (int) Math.clamp(Math.rint(value / scale), -Codes.INT8.max(), Codes.INT8.max());
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof ActivationCodec that
+        && scheme.equals(that.scheme)
+        && Float.compare(tensorScale, that.tensorScale) == 0
+        && Objects.equals(meterOrNull, that.meterOrNull);
   }
 
-  /** A scale of 0 stands for a block of zeros. */
-  private static int e2m1(float value, float scale) {
-    return scale == 0 ? 0 : E2m1.encode(value / scale);
-  }
-
-  private static float amax(float[] values, int from, int to) {
-    float amax = 0;
-    for (int i = from; i < to; i++) {
-      amax = Math.max(amax, Math.abs(values[i]));
-    }
-    return amax;
+  @Override
+  public int hashCode() {
+    return Objects.hash(scheme, tensorScale, meterOrNull);
   }
 }

@@ -139,7 +139,12 @@ public record ActivationScheme(Codes codes, Granularity granularity, int block, 
 
   /** Values of one token that share a scale. */
   int scaleSpan(int hidden) {
-    return granularity == Granularity.BLOCK ? block : hidden;
+    return granularity == Granularity.BLOCK ? block : Math.max(1, hidden);
+  }
+
+  /** Groups of values of one token that share a scale. */
+  int groups(int hidden) {
+    return Math.ceilDiv(hidden, scaleSpan(hidden));
   }
 
   /** The name in plans and messages, for example {@code e4m3 per 128 values, f32 scales}. */

@@ -35,4 +35,9 @@ public record LayerCodecs(
         && sharedInput.isIdentity()
         && sharedInner.isIdentity();
   }
+
+  /** What measuring codecs among them have seen so far. */
+  public LayerPeaks peaks() {
+    return new LayerPeaks(input.peak(), inner.peak(), sharedInput.peak(), sharedInner.peak());
+  }
 }

@@ -26,6 +26,11 @@ public record LayerSchemes(
         || sharedInner.needsAllTokens();
   }
 
+  /** Whether the magnitudes of the intermediates have to be known before they can be quantized. */
+  public boolean needsInnerPeaks() {
+    return inner.needsAllTokens() || sharedInner.needsAllTokens();
+  }
+
   /**
    * The codecs.
    *
@@ -33,5 +38,30 @@ public record LayerSchemes(
    */
   public LayerCodecs codecs() {
     return new LayerCodecs(input.codec(), inner.codec(), sharedInput.codec(), sharedInner.codec());
+  }
+
+  /** The codecs, for tokens of such magnitudes; those that no scheme needs are not looked at. */
+  public LayerCodecs codecs(LayerPeaks peaks) {
+    return new LayerCodecs(
+        input.codec(peaks.input()),
+        inner.codec(peaks.inner()),
+        sharedInput.codec(peaks.sharedInput()),
+        sharedInner.codec(peaks.sharedInner()));
+  }
+
+  /**
+   * As {@link #codecs(LayerPeaks)} for the inputs; intermediates whose magnitudes have to be known
+   * first are measured instead.
+   */
+  public LayerCodecs measuringCodecs(LayerPeaks inputs) {
+    return new LayerCodecs(
+        input.codec(inputs.input()),
+        measuring(inner),
+        sharedInput.codec(inputs.sharedInput()),
+        measuring(sharedInner));
+  }
+
+  private static ActivationCodec measuring(ScaledScheme scheme) {
+    return scheme.needsAllTokens() ? ActivationCodec.measuring() : scheme.codec();
   }
 }

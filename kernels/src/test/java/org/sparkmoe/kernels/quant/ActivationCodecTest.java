@@ -4,13 +4,22 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.ObjectInputStream;
+import java.io.ObjectOutputStream;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.sparkmoe.kernels.quant.ActivationScheme.Granularity;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.E2m1;
+import org.sparkmoe.kernels.tensor.E4m3;
 import org.sparkmoe.kernels.tensor.ScaleType;
 
 final class ActivationCodecTest {
@@ -153,6 +162,152 @@ final class ActivationCodecTest {
           assertThat(values).as("%s of %s", bad, scheme.label()).containsOnly(Float.NaN);
         }
       }
+    }
+  }
+
+  /**
+   * Against the rule written out for one value, on ties, around subnormals and beyond the range.
+   */
+  @Test
+  void codesAreThoseOfSingleValues() {
+    long seed = 78;
+    Random random = new Random(seed);
+    float[] values = new float[4099];
+    for (int i = 0; i < values.length; i++) {
+      float value = (float) (random.nextGaussian() * Math.exp(random.nextGaussian() * 5));
+      // half of them with few bits: those are the ties
+      values[i] =
+          i % 2 == 0 ? value : DType.bf16ToFloat((short) (Float.floatToIntBits(value) >> 16));
+    }
+    float[] odd = {
+      0f, -0f, Float.NaN, Float.MIN_VALUE, -3e38f, 464, -480, 5, -2.5f, 127.5f, 0x1p-10f
+    };
+    System.arraycopy(odd, 0, values, 0, odd.length);
+    ActivationCodec[] codecs = {
+      ActivationCodec.perTensor(ActivationScheme.int8(Granularity.TENSOR), 1),
+      ActivationCodec.perTensor(ActivationScheme.fp8(Granularity.TENSOR), 1)
+    };
+    for (ActivationCodec codec : codecs) {
+      byte[] codes = new byte[values.length];
+      codec.encode(
+          1,
+          values.length,
+          MemorySegment.ofArray(values),
+          MemorySegment.ofArray(codes),
+          MemorySegment.NULL);
+      for (int i = 0; i < values.length; i++) {
+        int expected =
+            codec.scheme().codes() == ActivationScheme.Codes.E4M3
+                ? E4m3.encode(values[i])
+                : (int) Math.clamp(Math.rint(values[i]), -127, 127);
+        assertThat(codes[i])
+            .as("%s of %s, seed %d", codec.scheme().label(), values[i], seed)
+            .isEqualTo((byte) expected);
+      }
+    }
+    // blocks of 6 and nothing larger: scale e4m3(6 / (6 · 1)) · 1 = 1
+    float[] fours = new float[values.length];
+    for (int i = 0; i < fours.length; i++) {
+      fours[i] = i % 16 == 0 ? 6 : Math.clamp(Float.isNaN(values[i]) ? 1 : values[i], -6f, 6f);
+    }
+    byte[] packed = new byte[(fours.length + 1) / 2];
+    ActivationCodec.perTensor(ActivationScheme.NVFP4, 1)
+        .encode(
+            1,
+            fours.length,
+            MemorySegment.ofArray(fours),
+            MemorySegment.ofArray(packed),
+            MemorySegment.ofArray(new byte[(fours.length + 15) / 16]));
+    for (int i = 0; i < fours.length; i++) {
+      assertThat((packed[i / 2] >> (4 * (i % 2))) & 0xF)
+          .as("%s, seed %d", fours[i], seed)
+          .isEqualTo(E2m1.encode(fours[i]));
+    }
+  }
+
+  /** 0.203125 / (7 · scale) is 0.74999997, which is 0.75 in f32: half way between 0.5 and 1. */
+  @Test
+  void fourBitCodesAreNearestToTheExactQuotient() {
+    float scale = 0.203125f / 5.25f;
+    float[] values = {0.203125f, -0.203125f, 6 * 7 * scale};
+    assertThat(values[0] / (7 * scale)).isEqualTo(0.75f);
+    assertThat((double) values[0] / (7 * scale)).isLessThan(0.75);
+    byte[] packed = new byte[2];
+    byte[] scales = new byte[1];
+    ActivationCodec.perTensor(ActivationScheme.NVFP4, scale)
+        .encode(
+            1,
+            3,
+            MemorySegment.ofArray(values),
+            MemorySegment.ofArray(packed),
+            MemorySegment.ofArray(scales));
+    assertThat(E4m3.decode(scales[0])).isEqualTo(7);
+    assertThat(E2m1.decode(packed[0])).isEqualTo(0.5f);
+    assertThat(E2m1.decode(packed[0] >> 4)).isEqualTo(-0.5f);
+    assertThat(E2m1.decode(packed[1])).isEqualTo(6);
+  }
+
+  @Test
+  void aBlockScaleOfZeroMakesPositiveZeros() {
+    float[] values = {-1e-9f, 1e-9f, -0f};
+    ActivationCodec.perTensor(ActivationScheme.NVFP4, 1).requantize(values, 0, 3);
+    assertThat(values).containsExactly(0f, 0f, 0f);
+    assertThat(Float.floatToRawIntBits(values[0])).isZero();
+  }
+
+  @Test
+  void measuringLeavesRowsAloneAndNotesTheLargest() {
+    ActivationCodec codec = ActivationCodec.measuring();
+    assertThat(codec.isIdentity()).isFalse();
+    assertThat(codec.peak()).isZero();
+    float[] values = {1, -3, Float.NaN, Float.NEGATIVE_INFINITY, -0f, 9};
+    float[] before = values.clone();
+    codec.requantize(values, 1, 0);
+    assertThat(codec.peak()).as("of no values").isZero();
+    codec.requantize(values, 1, 3);
+    assertThat(codec.peak()).as("of finite values of the row alone").isEqualTo(3);
+    codec.requantize(2, 1, MemorySegment.ofArray(values));
+    assertThat(codec.peak()).as("again, in another order").isEqualTo(3);
+    assertThat(values).isEqualTo(before);
+    assertThat(roundTrip(codec, 2, 1, 2)).containsExactly(1, 2);
+    assertThat(ActivationCodec.NONE.isIdentity()).isTrue();
+  }
+
+  @Test
+  void measuringOnManyThreadsMissesNothing() {
+    ActivationCodec codec = ActivationCodec.measuring();
+    IntStream.range(0, 100_000)
+        .parallel()
+        .forEach(i -> codec.requantize(new float[] {0.5f, -(i * 7919 % 100_000)}, 0, 2));
+    assertThat(codec.peak()).isEqualTo(99_999);
+  }
+
+  @Test
+  void whatWasSentElsewhereIsEqual() throws IOException, ClassNotFoundException {
+    for (ActivationCodec codec : everyCodec()) {
+      assertThat(sent(codec)).isEqualTo(codec).hasSameHashCodeAs(codec);
+    }
+    assertThat(ActivationCodec.perTensor(ActivationScheme.NVFP4, 1))
+        .isNotEqualTo(ActivationCodec.perTensor(ActivationScheme.NVFP4, 2));
+    ActivationCodec measuring = ActivationCodec.measuring();
+    ActivationCodec copy = sent(measuring);
+    copy.requantize(new float[] {5}, 0, 1);
+    assertThat(copy).isEqualTo(measuring).hasSameHashCodeAs(measuring);
+    assertThat(measuring.peak()).isZero();
+    assertThat(measuring)
+        .isNotEqualTo(ActivationCodec.measuring())
+        .isNotEqualTo(sent(everyCodec()[0]));
+  }
+
+  private static ActivationCodec sent(ActivationCodec codec)
+      throws IOException, ClassNotFoundException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (ObjectOutputStream out = new ObjectOutputStream(bytes)) {
+      out.writeObject(codec);
+    }
+    try (ObjectInputStream in =
+        new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray()))) {
+      return (ActivationCodec) in.readObject();
     }
   }
 

@@ -7,6 +7,7 @@ import java.util.Iterator;
 import java.util.List;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
+import org.apache.spark.util.LongAccumulator;
 import org.sparkmoe.kernels.combine.InputWeight;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
@@ -27,16 +28,24 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
   private static final long serialVersionUID = 1;
 
   private final LayerPlan plan;
+  private final LongAccumulator sent;
 
-  public DispatchFunction(LayerPlan plan) {
+  /**
+   * Dispatch to {@code plan}'s lanes.
+   *
+   * @param sent registered, and told of every token as often as it is sent: once to each lane that
+   *     has experts for it
+   */
+  public DispatchFunction(LayerPlan plan, LongAccumulator sent) {
     this.plan = plan;
+    this.sent = sent;
   }
 
   @Override
   public Iterator<Row> call(Iterator<Row> rows) {
     TaskScope scope = TaskScope.current();
     GatedBatch batch = GatedBatch.over(rows, plan, scope.layer(plan), scope);
-    return new Blocks(plan, batch, scope.arena());
+    return new Blocks(plan, batch, sent, scope.arena());
   }
 
   private static final class Blocks extends BatchedRows {
@@ -44,6 +53,7 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
     private final MoeLayerSpec spec;
     private final ExpertPlacement placement;
     private final GatedBatch batch;
+    private final LongAccumulator sent;
     private final BlockBuilder[] open;
     private final int[] laneOfSlot;
     private final List<Row> closed = new ArrayList<>();
@@ -54,11 +64,12 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
     private MemorySegment codes;
     private int token;
 
-    private Blocks(LayerPlan plan, GatedBatch batch, Arena arena) {
+    private Blocks(LayerPlan plan, GatedBatch batch, LongAccumulator sent, Arena arena) {
       this.plan = plan;
       this.spec = plan.spec();
       this.placement = plan.placement();
       this.batch = batch;
+      this.sent = sent;
       this.open = new BlockBuilder[placement.lanes()];
       this.laneOfSlot = new int[spec.topK()];
       for (int lane = 0; lane < open.length; lane++) {
@@ -155,6 +166,7 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
     /** The lane of slot 0 is the token's home. */
     private void packFor(int lane, int token, int first, boolean atHome) {
       BlockBuilder builder = open[lane];
+      sent.add(1L);
       builder.token(batch.rows().id(token), tokenCodes(token), tokenScales(token));
       for (int slot = 0; slot < laneOfSlot.length; slot++) {
         if (laneOfSlot[slot] == lane) {

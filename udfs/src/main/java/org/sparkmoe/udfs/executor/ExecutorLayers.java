@@ -8,6 +8,7 @@ import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.natives.NativeCache;
+import org.sparkmoe.kernels.quant.LayerCodecs;
 import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.udfs.plan.LayerPlan;
 
@@ -24,7 +25,8 @@ final class ExecutorLayers {
 
   private ExecutorLayers() {}
 
-  private record Key(String runId, String fingerprint, Backend backend) {}
+  /** What a run measures with is packed into the experts, so it is another layer. */
+  private record Key(String runId, String fingerprint, Backend backend, LayerCodecs codecs) {}
 
   /**
    * One loaded layer; guarded by {@link #LAYERS}, except that loading happens once, under its own
@@ -87,7 +89,7 @@ final class ExecutorLayers {
   }
 
   static Lease acquire(LayerPlan plan) {
-    Key key = new Key(plan.runId(), plan.layer().fingerprint(), plan.backend());
+    Key key = new Key(plan.runId(), plan.layer().fingerprint(), plan.backend(), plan.codecs());
     Entry entry;
     synchronized (LAYERS) {
       closeIdle(key);

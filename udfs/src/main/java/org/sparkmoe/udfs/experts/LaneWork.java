@@ -78,7 +78,12 @@ final class LaneWork implements AutoCloseable {
         workspace,
         buffers.y());
     if (spec.shared().isPresent()) {
-      layer.sharedExpert(gatherHome(), buffers.homeX(), buffers.homeY(), workspace, team);
+      int homes = gatherHome();
+      if (plan.sharedTakesCodes()) {
+        layer.quantizedSharedExpert(homes, buffers.homeX(), buffers.homeY(), workspace, team);
+      } else {
+        layer.sharedExpert(homes, buffers.homeX(), buffers.homeY(), workspace, team);
+      }
     }
   }
 

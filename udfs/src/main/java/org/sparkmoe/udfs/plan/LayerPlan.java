@@ -106,8 +106,30 @@ public record LayerPlan(
    * it, and weighed or quantized codes are not it.
    */
   public boolean sendsHomeHidden() {
-    boolean codesDiffer = spec().routing().weightOnInput() || !codecs.input().isIdentity();
-    return spec().shared().isPresent() && codesDiffer;
+    return sendsHomeHidden(spec(), codecs);
+  }
+
+  /** As {@link #sendsHomeHidden()}, before there is a plan. */
+  public static boolean sendsHomeHidden(MoeLayerSpec spec, LayerCodecs codecs) {
+    boolean codesDiffer = spec.routing().weightOnInput() || !codecs.input().isIdentity();
+    return spec.shared().isPresent() && codesDiffer && !sharedTakesCodes(spec, codecs);
+  }
+
+  /**
+   * Whether the shared expert is given what the codes decode to: it is quantized as the routed ones
+   * are, so its own codec would make the same of the token's vector. A gate reads the vector
+   * itself.
+   */
+  public boolean sharedTakesCodes() {
+    return sharedTakesCodes(spec(), codecs);
+  }
+
+  private static boolean sharedTakesCodes(MoeLayerSpec spec, LayerCodecs codecs) {
+    return spec.shared().isPresent()
+        && !spec.shared().get().gated()
+        && !spec.routing().weightOnInput()
+        && !codecs.input().isIdentity()
+        && codecs.sharedInput().equals(codecs.input());
   }
 
   /**

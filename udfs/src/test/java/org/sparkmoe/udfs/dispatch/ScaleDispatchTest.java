@@ -10,10 +10,7 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
-import org.apache.spark.api.java.function.MapFunction;
-import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
@@ -22,12 +19,16 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.sparkmoe.datasets.tokens.LocalSpark;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
 import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.quant.ActivationScheme;
 import org.sparkmoe.kernels.quant.ActivationScheme.Granularity;
+import org.sparkmoe.kernels.quant.LayerCodecs;
+import org.sparkmoe.kernels.tensor.E8m0;
+import org.sparkmoe.kernels.tensor.ScaleType;
 import org.sparkmoe.kernels.testing.RandomTensors;
 import org.sparkmoe.udfs.plan.LayerPlan;
 import org.sparkmoe.udfs.testing.Flow;
@@ -60,7 +61,11 @@ final class ScaleDispatchTest {
   }
 
   private static List<Scheme> schemes() {
-    return List.of(
+    return Stream.concat(integers(), floats()).toList();
+  }
+
+  private static Stream<Scheme> integers() {
+    return Stream.of(
         new Scheme("none", ActivationCodec.of(ActivationScheme.NONE), input -> input),
         new Scheme(
             "per tensor",
@@ -80,10 +85,89 @@ final class ScaleDispatchTest {
             PlainLayer.int8(24)));
   }
 
+  private static Stream<Scheme> floats() {
+    int all = Integer.MAX_VALUE / 2;
+    UnaryOperator<Float> nearest = amax -> Math.max(amax, 1e-10f) / 448;
+    UnaryOperator<Float> powerOfTwo =
+        amax -> E8m0.decode(E8m0.encodeUp(Math.max(amax, 1e-10f) / 448));
+    return Stream.of(
+        new Scheme(
+            "fp8 per tensor",
+            ActivationCodec.perTensor(ActivationScheme.fp8(Granularity.TENSOR), 0.0037f),
+            PlainLayer.fp8(all, amax -> 0.0037f)),
+        new Scheme(
+            "fp8 per token",
+            ActivationCodec.of(ActivationScheme.fp8(Granularity.TOKEN)),
+            PlainLayer.fp8(all, amax -> Math.max(amax / 448, 1 / (448f * 512f)))),
+        new Scheme(
+            "fp8 per block, wider than a token",
+            ActivationCodec.of(ActivationScheme.fp8PerBlock(128, ScaleType.F32)),
+            PlainLayer.fp8(128, nearest)),
+        new Scheme(
+            "fp8 per block, powers of two, the last one short",
+            ActivationCodec.of(ActivationScheme.fp8PerBlock(48, ScaleType.E8M0)),
+            PlainLayer.fp8(48, powerOfTwo)),
+        new Scheme(
+            "mxfp8", ActivationCodec.of(ActivationScheme.MXFP8), PlainLayer.fp8(32, powerOfTwo)),
+        new Scheme(
+            "nvfp4",
+            ActivationCodec.perTensor(ActivationScheme.NVFP4, 0.01f),
+            PlainLayer.nvfp4(0.01f)));
+  }
+
   // Without a shared expert, with a gated one, and with weights on the input beside a shared one.
   private static Stream<Arguments> cases() {
     return Stream.of("qwen3_moe", "qwen2_moe", "llama4")
         .flatMap(family -> schemes().stream().map(scheme -> Arguments.of(family, scheme)));
+  }
+
+  @Test
+  void sharedExpertsThatAreQuantizedAlikeTakeTheCodes(SparkSession spark) {
+    ActivationCodec token = ActivationCodec.of(ActivationScheme.fp8(Granularity.TOKEN));
+    LayerCodecs alike = new LayerCodecs(token, ActivationCodec.NONE, token, ActivationCodec.NONE);
+    PlainLayer.Wire wire =
+        PlainLayer.fp8(Integer.MAX_VALUE / 2, amax -> Math.max(amax / 448, 1 / (448f * 512f)));
+    Plans plans = Plans.fixture("deepseek_v3").withCodecs(alike);
+    Tokens tokens = tokens(plans);
+    SortedMap<Long, byte[]> expected = plain(plans, tokens, wire, wire);
+    for (int lanes : LANES) {
+      LayerPlan plan = plans.withLanes(lanes).plan();
+      Dataset<Row> rows = tokens.rows(spark, 3);
+      for (Row row : Flow.blocks(rows, plan).collectAsList()) {
+        assertThat(DispatchBlock.of(row).homeHiddenOrNull()).isNull();
+      }
+      assertSameBytes(Flow.outputs(rows, plan), expected, lanes + " lanes");
+    }
+    assertThat(Plans.fixture("qwen2_moe").withCodecs(alike).plan().sendsHomeHidden())
+        .as("a gate reads the token itself")
+        .isTrue();
+    assertThat(Plans.fixture("llama4").withCodecs(alike).plan().sendsHomeHidden())
+        .as("weighed codes are not the token")
+        .isTrue();
+  }
+
+  /** All four codecs at once, each of another kind: replicated is the same layer without lanes. */
+  @ParameterizedTest
+  @ValueSource(strings = {"qwen3_moe", "qwen2_moe", "llama4", "deepseek_v3"})
+  void lanesGiveTheBitsOfTheReplicatedLayer(String family, SparkSession spark) {
+    ActivationCodec block = ActivationCodec.of(ActivationScheme.fp8PerBlock(48, ScaleType.E8M0));
+    ActivationCodec tensor =
+        ActivationCodec.perTensor(ActivationScheme.fp8(Granularity.TENSOR), 0.01f);
+    ActivationCodec nvfp4 = ActivationCodec.perTensor(ActivationScheme.NVFP4, 0.002f);
+    ActivationCodec token = ActivationCodec.of(ActivationScheme.int8(Granularity.TOKEN));
+    for (LayerCodecs codecs :
+        List.of(
+            new LayerCodecs(token, block, tensor, nvfp4),
+            new LayerCodecs(block, token, block, tensor))) {
+      Plans plans = Plans.fixture(family).withCodecs(codecs);
+      Tokens tokens = tokens(plans);
+      SortedMap<Long, byte[]> expected = Flow.replicated(tokens.rows(spark, 2), plans.plan());
+      for (int lanes : LANES) {
+        SortedMap<Long, byte[]> outputs =
+            Flow.outputs(tokens.rows(spark, 3), plans.withLanes(lanes).plan());
+        assertSameBytes(outputs, expected, lanes + " lanes");
+      }
+    }
   }
 
   @ParameterizedTest
@@ -118,12 +202,10 @@ final class ScaleDispatchTest {
   void scalesTravelWhereTheSchemeSaysSo(SparkSession spark) {
     for (Scheme scheme : schemes()) {
       Plans plans = Plans.fixture("qwen2_moe").withLanes(2).withCodec(scheme.codec());
-      int perToken = scheme.codec().scheme().scalesPerToken(plans.layer().spec().hidden());
+      int perToken = (int) scheme.codec().scheme().scaleBytes(plans.layer().spec().hidden());
       for (Row row : Flow.blocks(tokens(plans).rows(spark, 1), plans.plan()).collectAsList()) {
         DispatchBlock block = DispatchBlock.of(row);
-        assertThat(block.scales())
-            .as(scheme.name())
-            .hasSize(block.tokens() * perToken * Float.BYTES);
+        assertThat(block.scales()).as(scheme.name()).hasSize(block.tokens() * perToken);
       }
     }
   }
@@ -147,25 +229,6 @@ final class ScaleDispatchTest {
       }
       assertThat(Vectors.floats(block.homeHiddenOrNull()))
           .containsExactly(expected.toArray(Float[]::new));
-    }
-  }
-
-  @Test
-  void dynamicTensorScaleIsThatOfAllTokens(SparkSession spark) {
-    Plans plans = Plans.fixture("qwen3_moe");
-    Tokens tokens = tokens(plans);
-    float scale =
-        ActivationCodec.tensorScale(
-            ActivationScheme.int8(Granularity.TENSOR), PlainLayer.amax(tokens.joined()));
-    SortedMap<Long, byte[]> expected = plain(plans, tokens, PlainLayer.int8Scaled(scale));
-    for (int partitions : new int[] {1, 4}) {
-      Dataset<Row> rows = tokens.rows(spark, partitions);
-      float measured =
-          ActivationCodec.tensorScale(ActivationScheme.int8(Granularity.TENSOR), amaxOfAll(rows));
-      assertThat(measured).isEqualTo(scale);
-      Plans quantized =
-          plans.withLanes(2).withCodec(ActivationCodec.perTensor(PER_TENSOR, measured));
-      assertSameBytes(Flow.outputs(rows, quantized.plan()), expected, partitions + " partitions");
     }
   }
 
@@ -262,27 +325,6 @@ final class ScaleDispatchTest {
     return Flow.table(blocks.sparkSession(), changed, DispatchBlock.schema(plan.tokens()), 1);
   }
 
-  /** First all tokens, then the scale: what a dynamic scale per tensor means. */
-  private static float amaxOfAll(Dataset<Row> rows) {
-    MapPartitionsFunction<Row, Float> ofPartition =
-        partition -> {
-          float amax = 0;
-          while (partition.hasNext()) {
-            byte[] hidden = partition.next().getAs(1);
-            amax = Math.max(amax, PlainLayer.amax(Vectors.floats(hidden)));
-          }
-          return List.of(amax).iterator();
-        };
-    MapFunction<Float, Float> same = amax -> amax;
-    return rows
-        .mapPartitions(ofPartition, Encoders.FLOAT())
-        .map(same, Encoders.FLOAT())
-        .collectAsList()
-        .stream()
-        .max(Float::compare)
-        .orElseThrow();
-  }
-
   /** Tokens that all avoid one of five lanes. */
   private static Tokens tokens(Plans plans) {
     ExpertPlacement five = ExpertPlacement.linear(plans.layer().spec().experts(), 5);
@@ -303,10 +345,15 @@ final class ScaleDispatchTest {
   }
 
   private static SortedMap<Long, byte[]> plain(Plans plans, Tokens tokens, PlainLayer.Wire wire) {
+    return plain(plans, tokens, wire, input -> input);
+  }
+
+  private static SortedMap<Long, byte[]> plain(
+      Plans plans, Tokens tokens, PlainLayer.Wire wire, PlainLayer.Wire sharedWire) {
     SortedMap<Long, byte[]> outputs = new TreeMap<>();
     try (PlainLayer plain = new PlainLayer(plans.layer(), plans.backend())) {
       for (int t = 0; t < tokens.size(); t++) {
-        float[] output = plain.forward(tokens.vector(t), wire);
+        float[] output = plain.forward(tokens.vector(t), wire, sharedWire);
         outputs.put(Tokens.id(t), Vectors.encode(output, 0, output.length));
       }
     }

@@ -11,6 +11,7 @@ import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
+import org.apache.spark.util.LongAccumulator;
 import org.sparkmoe.udfs.combine.CombineFunction;
 import org.sparkmoe.udfs.combine.PartialRow;
 import org.sparkmoe.udfs.dispatch.DispatchBlock;
@@ -18,6 +19,7 @@ import org.sparkmoe.udfs.dispatch.DispatchFunction;
 import org.sparkmoe.udfs.executor.KernelTimes;
 import org.sparkmoe.udfs.experts.ExpertFunction;
 import org.sparkmoe.udfs.plan.LayerPlan;
+import org.sparkmoe.udfs.replicated.ReplicatedFunction;
 
 /** The steps of expert parallelism, as the job chains them. */
 public final class Flow {
@@ -35,8 +37,13 @@ public final class Flow {
 
   /** Dispatch: the blocks, where they were made. */
   public static Dataset<Row> blocks(Dataset<Row> tokens, LayerPlan plan) {
+    return blocks(tokens, plan, tokens.sparkSession().sparkContext().longAccumulator());
+  }
+
+  /** As above; {@code sent} counts. */
+  public static Dataset<Row> blocks(Dataset<Row> tokens, LayerPlan plan, LongAccumulator sent) {
     return tokens.mapPartitions(
-        new DispatchFunction(plan), Encoders.row(DispatchBlock.schema(plan.tokens())));
+        new DispatchFunction(plan, sent), Encoders.row(DispatchBlock.schema(plan.tokens())));
   }
 
   /** The first shuffle and the experts. */
@@ -46,10 +53,9 @@ public final class Flow {
 
   /** The experts, over blocks that are already where they belong. */
   public static Dataset<Row> experts(Dataset<Row> blocks, LayerPlan plan) {
-    KernelTimes times = new KernelTimes(plan.spec().experts());
-    blocks.sparkSession().sparkContext().register(times, "kernel ns by expert");
     return blocks.mapPartitions(
-        new ExpertFunction(plan, times), Encoders.row(PartialRow.schema(plan.tokens())));
+        new ExpertFunction(plan, times(blocks, plan)),
+        Encoders.row(PartialRow.schema(plan.tokens())));
   }
 
   /** The second shuffle and combine. */
@@ -63,6 +69,21 @@ public final class Flow {
   /** Everything, to outputs by token id. */
   public static SortedMap<Long, byte[]> outputs(Dataset<Row> tokens, LayerPlan plan) {
     return byId(combined(partials(blocks(tokens, plan), plan), plan));
+  }
+
+  /** The whole layer without a shuffle, to outputs by token id. */
+  public static SortedMap<Long, byte[]> replicated(Dataset<Row> tokens, LayerPlan plan) {
+    return byId(
+        tokens.mapPartitions(
+            new ReplicatedFunction(plan, times(tokens, plan)),
+            Encoders.row(plan.tokens().outputSchema())));
+  }
+
+  /** Registered times of the plan's experts. */
+  public static KernelTimes times(Dataset<Row> rows, LayerPlan plan) {
+    KernelTimes times = new KernelTimes(plan.spec().experts());
+    rows.sparkSession().sparkContext().register(times, "kernel ns by expert");
+    return times;
   }
 
   /** Outputs by token id. */

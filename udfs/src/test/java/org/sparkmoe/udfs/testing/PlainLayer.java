@@ -3,6 +3,7 @@ package org.sparkmoe.udfs.testing;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.function.UnaryOperator;
 import org.apache.hadoop.conf.Configuration;
 import org.sparkmoe.datasets.checkpoint.LayerTensors;
 import org.sparkmoe.datasets.checkpoint.MoeLayer;
@@ -13,6 +14,8 @@ import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.team.Team;
+import org.sparkmoe.kernels.tensor.E2m1;
+import org.sparkmoe.kernels.tensor.E4m3;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
@@ -63,8 +66,13 @@ public final class PlainLayer implements AutoCloseable {
     return input;
   }
 
-  /** The layer's output for one token. */
+  /** The layer's output for one token; the shared expert sees it as it is. */
   public float[] forward(float[] x, Wire wire) {
+    return forward(x, wire, input -> input);
+  }
+
+  /** As above, where an ungated shared expert is quantized too. */
+  public float[] forward(float[] x, Wire wire, Wire sharedWire) {
     Route route = route(x);
     float[] received = wire.through(expertInput(x));
     float[] sum = new float[x.length];
@@ -88,7 +96,11 @@ public final class PlainLayer implements AutoCloseable {
     if (spec.shared().isPresent()) {
       float[] shared = new float[x.length];
       layer.sharedExpert(
-          1, MemorySegment.ofArray(x), MemorySegment.ofArray(shared), workspace, Team.SOLO);
+          1,
+          MemorySegment.ofArray(sharedWire.through(x)),
+          MemorySegment.ofArray(shared),
+          workspace,
+          Team.SOLO);
       for (int h = 0; h < sum.length; h++) {
         sum[h] += shared[h];
       }
@@ -114,6 +126,37 @@ public final class PlainLayer implements AutoCloseable {
     return input -> {
       float[] decoded = input.clone();
       quantize(decoded, 0, decoded.length, scale);
+      return decoded;
+    };
+  }
+
+  /**
+   * FP8, with the scale that {@code scaleOf} makes of the largest magnitude of each {@code span}
+   * values.
+   */
+  public static Wire fp8(int span, UnaryOperator<Float> scaleOf) {
+    return perGroup(span, scaleOf, scaled -> E4m3.decode(E4m3.encode(scaled)));
+  }
+
+  /** NVFP4 with this scale for the tensor. */
+  public static Wire nvfp4(float tensorScale) {
+    return perGroup(
+        16,
+        amax -> E4m3.decode(E4m3.encode(amax / (6 * tensorScale))) * tensorScale,
+        scaled -> E2m1.decode(E2m1.encode(scaled)));
+  }
+
+  private static Wire perGroup(
+      int span, UnaryOperator<Float> scaleOf, UnaryOperator<Float> rounded) {
+    return input -> {
+      float[] decoded = new float[input.length];
+      for (int from = 0; from < input.length; from += span) {
+        int to = Math.min(input.length, from + span);
+        float scale = scaleOf.apply(amax(Arrays.copyOfRange(input, from, to)));
+        for (int i = from; scale != 0 && i < to; i++) {
+          decoded[i] = rounded.apply(input[i] / scale) * scale;
+        }
+      }
       return decoded;
     };
   }

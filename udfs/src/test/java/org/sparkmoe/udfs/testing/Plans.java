@@ -27,7 +27,7 @@ public record Plans(
     MoeLayer layer,
     String runId,
     Backend backend,
-    ActivationCodec codec,
+    LayerCodecs codecs,
     int lanes,
     StructType keptOrNull,
     long batchBytes,
@@ -50,7 +50,7 @@ public record Plans(
         Checkpoint.open(folder.toString(), new Configuration(false)).layer(layer),
         UUID.randomUUID().toString(),
         Backend.SCALAR,
-        ActivationCodec.NONE,
+        LayerCodecs.NONE,
         1,
         null,
         LayerPlan.batchBytes(1),
@@ -58,31 +58,43 @@ public record Plans(
   }
 
   public Plans withRunId(String value) {
-    return new Plans(layer, value, backend, codec, lanes, keptOrNull, batchBytes, storeBytes);
+    return new Plans(layer, value, backend, codecs, lanes, keptOrNull, batchBytes, storeBytes);
   }
 
   public Plans withBackend(Backend value) {
-    return new Plans(layer, runId, value, codec, lanes, keptOrNull, batchBytes, storeBytes);
+    return new Plans(layer, runId, value, codecs, lanes, keptOrNull, batchBytes, storeBytes);
   }
 
   public Plans withCodec(ActivationCodec value) {
+    return new Plans(
+        layer,
+        runId,
+        backend,
+        LayerCodecs.ofInput(value),
+        lanes,
+        keptOrNull,
+        batchBytes,
+        storeBytes);
+  }
+
+  public Plans withCodecs(LayerCodecs value) {
     return new Plans(layer, runId, backend, value, lanes, keptOrNull, batchBytes, storeBytes);
   }
 
   public Plans withLanes(int value) {
-    return new Plans(layer, runId, backend, codec, value, keptOrNull, batchBytes, storeBytes);
+    return new Plans(layer, runId, backend, codecs, value, keptOrNull, batchBytes, storeBytes);
   }
 
   public Plans keeping(StructType value) {
-    return new Plans(layer, runId, backend, codec, lanes, value, batchBytes, storeBytes);
+    return new Plans(layer, runId, backend, codecs, lanes, value, batchBytes, storeBytes);
   }
 
   public Plans withBatchBytes(long value) {
-    return new Plans(layer, runId, backend, codec, lanes, keptOrNull, value, storeBytes);
+    return new Plans(layer, runId, backend, codecs, lanes, keptOrNull, value, storeBytes);
   }
 
   public Plans withStoreBytes(long value) {
-    return new Plans(layer, runId, backend, codec, lanes, keptOrNull, batchBytes, value);
+    return new Plans(layer, runId, backend, codecs, lanes, keptOrNull, batchBytes, value);
   }
 
   public LayerPlan plan() {
@@ -95,7 +107,7 @@ public record Plans(
         runId,
         layer,
         backend,
-        LayerCodecs.ofInput(codec),
+        codecs,
         ExpertPlacement.linear(layer.spec().experts(), lanes),
         Reduction.SLOT_ORDER,
         new TokenFormat(layer.spec().hidden(), DType.F32, keptOrNull, duplicatesOrNull),
