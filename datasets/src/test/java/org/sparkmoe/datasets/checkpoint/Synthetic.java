@@ -45,6 +45,15 @@ final class Synthetic {
        'num_experts_per_tok':2,'num_hidden_layers':1,'hidden_act':'silu'}\
       """;
 
+  /** A Mixtral of one layer, top 2, with a quantization_config. */
+  static String mixtral(int hidden, int width, int experts, String quantization) {
+    return """
+    {'model_type':'mixtral','hidden_size':%d,'intermediate_size':%d,'num_local_experts':%d,
+     'num_experts_per_tok':2,'num_hidden_layers':1,'hidden_act':'silu','quantization_config':%s}\
+    """
+        .formatted(hidden, width, experts, quantization);
+  }
+
   /** Adds per-expert matrices named {@code names}: gate, up, down. */
   static SafetensorsWriter experts(
       SafetensorsWriter writer,
