@@ -2,11 +2,13 @@ package org.sparkmoe.datasets.checkpoint;
 
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
+import java.util.Optional;
 import java.util.TreeMap;
 import org.apache.hadoop.conf.Configuration;
 import org.sparkmoe.datasets.InputException;
@@ -61,6 +63,29 @@ public final class Checkpoint {
   /** The model's family: its {@code model_type}, that of the language model where one is nested. */
   public String family() {
     return config.modelType();
+  }
+
+  /** The bytes of {@code config.json}. */
+  public byte[] configJson() {
+    return configBytes.clone();
+  }
+
+  /** How {@code config.json} says the weights are quantized, where it does. */
+  public Optional<String> quantization() {
+    return config.quantization();
+  }
+
+  /**
+   * Every tensor, file by file and as they follow each other there. Reads the headers of all
+   * shards.
+   *
+   * @throws InputException if a shard is missing or damaged, or does not hold what the index says
+   */
+  public List<TensorRef> tensors() {
+    return shardOf.entrySet().stream()
+        .map(entry -> tensor(entry.getKey(), entry.getValue()))
+        .sorted(Comparator.comparing(TensorRef::shard).thenComparingLong(TensorRef::begin))
+        .toList();
   }
 
   /** Every decoder layer by number, ascending. */
@@ -162,18 +187,20 @@ public final class Checkpoint {
     shardOf.forEach(
         (name, shard) -> {
           if (LayerPlanner.belongs(module, name)) {
-            TensorInfo info = shard(shard).header().tensors().get(name);
-            if (info == null) {
-              throw new InputException(
-                  "%s does not hold tensor %s, though the index says so; download both again"
-                      .formatted(folder.label(shard), Quoted.of(name)));
-            }
-            tensors.put(
-                name,
-                new TensorRef(name, shard, info.dtype(), info.shape(), info.begin(), info.end()));
+            tensors.put(name, tensor(name, shard));
           }
         });
     return tensors;
+  }
+
+  private TensorRef tensor(String name, String shard) {
+    TensorInfo info = shard(shard).header().tensors().get(name);
+    if (info == null) {
+      throw new InputException(
+          "%s does not hold tensor %s, though the index says so; download both again"
+              .formatted(folder.label(shard), Quoted.of(name)));
+    }
+    return new TensorRef(name, shard, info.dtype(), info.shape(), info.begin(), info.end());
   }
 
   private CheckpointFolder.Shard shard(String name) {

@@ -32,11 +32,12 @@ import picocli.CommandLine.UnmatchedArgumentException;
       RunCommand.class,
       ExplainCommand.class,
       InspectCommand.class,
+      QuantizeCommand.class,
       DemoCommand.class,
       HelpCommand.class
     })
 public final class MoeCli implements Runnable {
-  private static final String COMMANDS = "run, explain, inspect or demo";
+  private static final String COMMANDS = "run, explain, inspect, quantize or demo";
 
   @Spec private CommandSpec spec;
 

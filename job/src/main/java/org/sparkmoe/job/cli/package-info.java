@@ -1,2 +1,2 @@
-/** The command line: {@code moe run|explain|inspect|demo}. The only place that prints. */
+/** The command line: {@code moe run|explain|inspect|quantize|demo}. The only place that prints. */
 package org.sparkmoe.job.cli;

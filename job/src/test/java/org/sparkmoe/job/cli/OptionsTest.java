@@ -216,7 +216,7 @@ final class OptionsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"run", "explain", "inspect", "demo"})
+  @ValueSource(strings = {"run", "explain", "inspect", "quantize", "demo"})
   void helpNamesEachOptionOnce(String command) {
     String help = Cli.execute(command, "--help").isDone().out();
 
@@ -239,7 +239,8 @@ final class OptionsTest {
       String help = Cli.execute(args).isDone().out();
 
       assertThat(help).startsWith("Usage: moe ").contains("Exit codes");
-      for (String command : new TreeSet<>(List.of("run", "explain", "inspect", "demo", "help"))) {
+      for (String command :
+          new TreeSet<>(List.of("run", "explain", "inspect", "quantize", "demo", "help"))) {
         assertThat(help).as(command).containsOnlyOnce("\n  " + command + " ");
       }
     }
