@@ -3,9 +3,10 @@ package org.sparkmoe.kernels.experts;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
-import org.sparkmoe.kernels.gemm.PackedMatrix;
+import org.sparkmoe.kernels.gemm.TileMatrix;
 import org.sparkmoe.kernels.onednn.PostOp;
 import org.sparkmoe.kernels.onednn.TilePlan;
+import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
@@ -15,7 +16,12 @@ import org.sparkmoe.kernels.tensor.DType;
  * @param fused whether the activation is part of the products
  */
 record OneDnnExpert(
-    Projection gate, Projection up, Projection down, Activation activation, boolean fused)
+    Projection gate,
+    Projection up,
+    Projection down,
+    Activation activation,
+    boolean fused,
+    ActivationCodec inner)
     implements PreparedExpert {
 
   /**
@@ -25,7 +31,7 @@ record OneDnnExpert(
    * @param biasOrNull N values in native memory
    * @param plan the product, its bias and what follows it
    */
-  record Projection(PackedMatrix weights, MemorySegment biasOrNull, TilePlan plan) {
+  record Projection(TileMatrix weights, MemorySegment biasOrNull, TilePlan plan) {
 
     /**
      * A projection.
@@ -34,7 +40,7 @@ record OneDnnExpert(
      * @param result type of the result
      */
     static Projection of(
-        PackedMatrix weights,
+        TileMatrix weights,
         float[] biasOrNull,
         int stride,
         DType result,

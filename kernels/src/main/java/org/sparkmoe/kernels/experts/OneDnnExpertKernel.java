@@ -9,7 +9,8 @@ import org.sparkmoe.kernels.backend.BackendUnavailableException;
 import org.sparkmoe.kernels.experts.OneDnnExpert.Projection;
 import org.sparkmoe.kernels.gemm.Gemm;
 import org.sparkmoe.kernels.gemm.OneDnnGemm;
-import org.sparkmoe.kernels.gemm.PackedMatrix;
+import org.sparkmoe.kernels.gemm.StripProduct;
+import org.sparkmoe.kernels.gemm.TileMatrix;
 import org.sparkmoe.kernels.onednn.OneDnn;
 import org.sparkmoe.kernels.onednn.PostOp;
 import org.sparkmoe.kernels.onednn.RowBlocks;
@@ -19,6 +20,8 @@ import org.sparkmoe.kernels.onednn.WeightTiles;
 import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.QuantizedMatrix;
+import org.sparkmoe.kernels.tensor.Weight;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -77,33 +80,66 @@ public final class OneDnnExpertKernel implements ExpertKernel {
     }
     FusedActivation fused =
         fuses ? FusedActivation.of(activation) : new FusedActivation(List.of(), List.of());
-    WeightTiles tiles = tiles(PackedExpert.plain(weights.w1()));
-    DType gateType = activation.gated() ? DType.F32 : compute;
-    Projection gate =
-        dense(PackedExpert.plain(weights.w1()), weights.b1OrNull(), gateType, fused.gate(), arena);
+    if (weights.w1() instanceof Matrix w1
+        && weights.w2() instanceof Matrix w2
+        && !(weights.w3OrNull() instanceof QuantizedMatrix)) {
+      return tiled(weights, w1, (Matrix) weights.w3OrNull(), w2, activation, fused, inner, arena);
+    }
+    return new OneDnnStripExpert(
+        strips(weights.w1(), weights.b1OrNull(), fused.gate(), arena),
+        weights.w3().map(w3 -> strips(w3, weights.b3OrNull(), fused.up(), arena)).orElse(null),
+        strips(weights.w2(), weights.b2OrNull(), List.of(), arena),
+        activation,
+        fuses,
+        inner,
+        compute);
+  }
+
+  private OneDnnExpert tiled(
+      ExpertWeights weights,
+      Matrix w1,
+      Matrix w3OrNull,
+      Matrix w2,
+      Activation activation,
+      FusedActivation fused,
+      ActivationCodec inner,
+      Arena arena) {
+    DType innerType = innerType(inner);
+    DType gateType = activation.gated() ? DType.F32 : innerType;
+    Projection gate = dense(w1, weights.b1OrNull(), gateType, fused.gate(), arena);
     Projection up =
-        weights
-            .w3()
-            .map(
-                w3 -> dense(PackedExpert.plain(w3), weights.b3OrNull(), compute, fused.up(), arena))
-            .orElse(null);
-    Matrix w2 = PackedExpert.plain(weights.w2());
-    WeightTiles outer = WeightTiles.of(w2.rows(), w2.cols(), w2.dtype(), compute, tiles);
-    PackedMatrix down = OneDnnGemm.pack(w2, outer, arena);
+        w3OrNull == null ? null : dense(w3OrNull, weights.b3OrNull(), innerType, fused.up(), arena);
+    WeightTiles outer = WeightTiles.of(w2.rows(), w2.cols(), w2.dtype(), compute, tiles(w1));
     return new OneDnnExpert(
         gate,
         up,
-        Projection.of(down, weights.b2OrNull(), w2.rows(), DType.F32, List.of(), arena),
+        Projection.of(
+            OneDnnGemm.pack(w2, outer, arena),
+            weights.b2OrNull(),
+            w2.rows(),
+            DType.F32,
+            List.of(),
+            arena),
         activation,
-        fuses);
+        FusedActivation.fuses(activation),
+        inner);
+  }
+
+  private OneDnnStripExpert.Projection strips(
+      Weight weight, float[] biasOrNull, List<PostOp> steps, Arena arena) {
+    return OneDnnStripExpert.Projection.of(weight, biasOrNull, steps, compute, arena);
   }
 
   @Override
   public long preparedBytes(
       WeightFormat in, WeightFormat down, int hidden, int intermediate, boolean gated) {
-    WeightTiles inner = WeightTiles.of(intermediate, hidden, (DType) in, compute);
-    WeightTiles outer = WeightTiles.of(hidden, intermediate, (DType) down, compute, inner);
-    return (gated ? 2 : 1) * inner.bytes() + outer.bytes();
+    if (in instanceof DType inType && down instanceof DType downType) {
+      WeightTiles inner = WeightTiles.of(intermediate, hidden, inType, compute);
+      WeightTiles outer = WeightTiles.of(hidden, intermediate, downType, compute, inner);
+      return (gated ? 2 : 1) * inner.bytes() + outer.bytes();
+    }
+    return (gated ? 2 : 1) * StripProduct.packedBytes(in, intermediate, hidden)
+        + StripProduct.packedBytes(down, hidden, intermediate);
   }
 
   private WeightTiles tiles(Matrix w) {
@@ -112,7 +148,7 @@ public final class OneDnnExpertKernel implements ExpertKernel {
 
   private Projection dense(
       Matrix w, float[] biasOrNull, DType result, List<PostOp> steps, Arena arena) {
-    PackedMatrix packed = OneDnnGemm.pack(w, tiles(w), arena);
+    TileMatrix packed = OneDnnGemm.pack(w, tiles(w), arena);
     return Projection.of(packed, biasOrNull, TilePlan.DENSE, result, steps, arena);
   }
 
@@ -120,36 +156,62 @@ public final class OneDnnExpertKernel implements ExpertKernel {
   public long workspaceBytes(int rows, int hidden, int intermediate) {
     long block = RowBlocks.size(Math.min(rows, RowBlocks.MOST));
     long cast = compute == DType.BF16 ? block * hidden : 0;
-    return Workspace.bytes(
-        block * hidden + cast + block * intermediate + block * WeightTiles.panelWidth());
+    long tiled = block * intermediate + block * WeightTiles.panelWidth();
+    long strips = OneDnnStripExpert.workspaceValues(block, intermediate, compute);
+    return Workspace.bytes(block * hidden + cast + Math.max(tiled, strips));
   }
 
   @Override
   public void forward(
       PreparedExpert expert, int rows, MemorySegment x, MemorySegment y, Workspace ws) {
-    OneDnnExpert e = (OneDnnExpert) expert;
     int mark = ws.mark();
+    int hidden = expert.hidden();
     long block = RowBlocks.size(Math.min(rows, RowBlocks.MOST));
-    MemorySegment io = ws.nativeSegment(block * e.hidden());
-    MemorySegment cast = ws.nativeSegment(compute == DType.BF16 ? block * e.hidden() : 0);
-    MemorySegment gate = ws.nativeSegment(block * WeightTiles.panelWidth());
-    MemorySegment inner = ws.nativeSegment(block * e.intermediate());
+    MemorySegment io = ws.nativeSegment(block * hidden);
+    MemorySegment cast = ws.nativeSegment(compute == DType.BF16 ? block * hidden : 0);
     for (int from = 0; from < rows; from += RowBlocks.MOST) {
       int count = Math.min(RowBlocks.MOST, rows - from);
       int size = RowBlocks.size(count);
-      long first = DType.F32.bytes((long) from * e.hidden());
-      MemorySegment in = OneDnnGemm.block(x, first, count, e.hidden(), io);
+      long first = DType.F32.bytes((long) from * hidden);
+      MemorySegment in = OneDnnGemm.block(x, first, count, hidden, io);
       if (compute == DType.BF16) {
-        RowCast.of(e.hidden()).run(size, in.address(), cast.address());
+        RowCast.of(hidden).run(size, in.address(), cast.address());
         in = cast;
       }
-      intermediate(e, size, in, gate, inner);
-      // the rows of x in io are not needed any more
-      boolean direct = y.isNative() && size == count;
-      e.down().run(size, inner, direct ? y.asSlice(first) : io);
-      if (!direct) {
-        MemorySegment.copy(io, 0, y, first, DType.F32.bytes((long) count * e.hidden()));
+      switch (expert) {
+        case OneDnnStripExpert e -> e.forward(size, count, in, y, from, ws);
+        default -> forward((OneDnnExpert) expert, size, count, in, io, y, first, ws);
       }
+    }
+    ws.release(mark);
+  }
+
+  /**
+   * Computes a block; {@code io} may hold its rows, which are not needed past the first product.
+   */
+  private void forward(
+      OneDnnExpert e,
+      int size,
+      int count,
+      MemorySegment in,
+      MemorySegment io,
+      MemorySegment y,
+      long first,
+      Workspace ws) {
+    int mark = ws.mark();
+    MemorySegment gate = ws.nativeSegment((long) size * WeightTiles.panelWidth());
+    MemorySegment inner = ws.nativeSegment((long) size * e.intermediate());
+    intermediate(e, size, in, gate, inner);
+    if (!e.inner().isIdentity()) {
+      MemorySegment rounded =
+          compute == DType.F32 ? inner : ws.nativeSegment((long) size * e.intermediate());
+      requantize(e.inner(), e.gate().plan(), size, inner, rounded);
+      inner = rounded;
+    }
+    boolean direct = y.isNative() && size == count;
+    e.down().run(size, inner, direct ? y.asSlice(first) : io);
+    if (!direct) {
+      MemorySegment.copy(io, 0, y, first, DType.F32.bytes((long) count * e.hidden()));
     }
     ws.release(mark);
   }
@@ -162,7 +224,7 @@ public final class OneDnnExpertKernel implements ExpertKernel {
     for (int panel = 0; panel < plan.panels(); panel++) {
       long first = (long) rows * plan.firstOutput(panel);
       long count = (long) rows * plan.firstOutput(panel + 1) - first;
-      long to = inner.address() + compute.bytes(first);
+      long to = inner.address() + innerType(e.inner()).bytes(first);
       e.gate().runPanel(panel, rows, x, 0, gated ? gate.address() : to);
       if (gated) {
         e.up().runPanel(panel, rows, x, gate.address(), to);
@@ -173,8 +235,38 @@ public final class OneDnnExpertKernel implements ExpertKernel {
     }
   }
 
+  /** The type of the intermediate: of its own precision until it is quantized. */
+  private DType innerType(ActivationCodec inner) {
+    return inner.isIdentity() ? compute : DType.F32;
+  }
+
+  /** Replaces each row of the intermediate, which lies scattered over the panels. */
+  private void requantize(
+      ActivationCodec codec, TilePlan plan, int rows, MemorySegment inner, MemorySegment to) {
+    float[] row = new float[plan.firstOutput(plan.panels())];
+    for (int i = 0; i < rows; i++) {
+      for (int n = 0; n < row.length; n++) {
+        row[n] = DType.F32.get(inner, place(plan, rows, i, n));
+      }
+      codec.requantize(row, 0, row.length);
+      for (int n = 0; n < row.length; n++) {
+        compute.set(to, place(plan, rows, i, n), row[n]);
+      }
+    }
+  }
+
+  private static long place(TilePlan plan, int rows, int row, int output) {
+    int panel = 0;
+    while (plan.firstOutput(panel + 1) <= output) {
+      panel++;
+    }
+    int first = plan.firstOutput(panel);
+    int width = plan.firstOutput(panel + 1) - first;
+    return (long) rows * first + (long) row * width + output - first;
+  }
+
   /** Replaces the sums of a panel by the intermediate, value by value. */
-  private static void activate(
+  static void activate(
       Activation activation, MemorySegment gate, MemorySegment inner, long first, long count) {
     for (long i = 0; i < count; i++) {
       double u = DType.F32.get(inner, first + i);

@@ -1,17 +1,15 @@
 package org.sparkmoe.kernels.experts;
 
 import java.lang.foreign.Arena;
-import org.sparkmoe.kernels.gemm.Gemm;
-import org.sparkmoe.kernels.gemm.PackedMatrix;
+import org.sparkmoe.kernels.gemm.PanelMatrix;
+import org.sparkmoe.kernels.gemm.VectorGemm;
 import org.sparkmoe.kernels.quant.ActivationCodec;
-import org.sparkmoe.kernels.tensor.Matrix;
-import org.sparkmoe.kernels.tensor.Weight;
 
-/** An expert whose projections are packed for a {@link Gemm}. */
+/** An expert whose projections are packed for {@link VectorGemm}. */
 record PackedExpert(
-    PackedMatrix w1,
-    PackedMatrix w3OrNull,
-    PackedMatrix w2,
+    PanelMatrix w1,
+    PanelMatrix w3OrNull,
+    PanelMatrix w2,
     float[] b1OrNull,
     float[] b3OrNull,
     float[] b2OrNull,
@@ -20,25 +18,21 @@ record PackedExpert(
     implements PreparedExpert {
 
   static PackedExpert pack(
-      ExpertWeights weights, Activation activation, ActivationCodec inner, Gemm gemm, Arena arena) {
+      ExpertWeights weights,
+      Activation activation,
+      ActivationCodec inner,
+      VectorGemm gemm,
+      Arena arena) {
     requireFit(weights, activation);
     return new PackedExpert(
-        gemm.pack(plain(weights.w1()), arena),
-        weights.w3().map(w3 -> gemm.pack(plain(w3), arena)).orElse(null),
-        gemm.pack(plain(weights.w2()), arena),
+        gemm.pack(weights.w1(), arena),
+        weights.w3().map(w3 -> gemm.pack(w3, arena)).orElse(null),
+        gemm.pack(weights.w2(), arena),
         weights.b1OrNull(),
         weights.b3OrNull(),
         weights.b2OrNull(),
         activation,
         inner);
-  }
-
-  static Matrix plain(Weight weight) {
-    if (weight instanceof Matrix matrix) {
-      return matrix;
-    }
-    throw new IllegalArgumentException(
-        "weights stored as %s do not run here".formatted(weight.format().label()));
   }
 
   /** Refuses a gated activation without w3, and the other way round. */

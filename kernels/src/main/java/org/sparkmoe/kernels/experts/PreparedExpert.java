@@ -4,7 +4,8 @@ package org.sparkmoe.kernels.experts;
  * One expert, ready for the {@link ExpertKernel} that prepared it. Immutable and shared by all
  * threads; it lives as long as the arena it was prepared in.
  */
-public sealed interface PreparedExpert permits ScalarExpert, PackedExpert, OneDnnExpert {
+public sealed interface PreparedExpert
+    permits ScalarExpert, PackedExpert, OneDnnExpert, OneDnnStripExpert {
 
   /** H. */
   int hidden();

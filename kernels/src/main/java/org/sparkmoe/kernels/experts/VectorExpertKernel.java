@@ -61,6 +61,9 @@ public final class VectorExpertKernel implements ExpertKernel {
               count, e.hidden(), x, from, ws.floats(), buffers.hidden(), buffers.scratch());
       RowTiles inner = new RowTiles(ws.floats(), buffers.inner(), count, e.intermediate());
       project(e, in, inner, buffers);
+      if (!e.inner().isIdentity()) {
+        requantize(e.inner(), inner, buffers.scratch());
+      }
       projectBack(e, inner, buffers, y, from);
     }
     ws.release(mark);
@@ -89,6 +92,14 @@ public final class VectorExpertKernel implements ExpertKernel {
     }
   }
 
+  private static void requantize(ActivationCodec codec, RowTiles inner, int scratch) {
+    for (int row = 0; row < inner.rows(); row++) {
+      inner.readRow(row, scratch);
+      codec.requantize(inner.floats(), scratch, inner.cols());
+      inner.writeRow(row, scratch);
+    }
+  }
+
   private static void projectBack(
       PackedExpert e, RowTiles inner, Buffers b, MemorySegment y, long firstRow) {
     for (int panel = 0; panel < PanelProduct.panels(e.hidden()); panel++) {
@@ -102,7 +113,7 @@ public final class VectorExpertKernel implements ExpertKernel {
    *
    * @param hidden tiles of X
    * @param inner tiles of the activated intermediate values
-   * @param scratch of packing
+   * @param scratch of packing, and a row of the intermediate
    * @param gate sums of a panel, of w1 and then of w2
    * @param up sums of a panel of w3
    */
@@ -110,19 +121,23 @@ public final class VectorExpertKernel implements ExpertKernel {
       PanelProduct product, int hidden, int inner, int scratch, int gate, int up) {
 
     static long values(int rows, int hidden, int intermediate) {
-      return PanelProduct.STRIP_VALUES
-          + RowTiles.values(rows, hidden)
+      return RowTiles.values(rows, hidden)
           + RowTiles.values(rows, intermediate)
-          + RowTiles.scratchValues(hidden)
+          + scratchValues(hidden, intermediate)
           + 2 * PanelProduct.sumValues(rows);
+    }
+
+    /** For packing rows, and for one row of the intermediate. */
+    private static long scratchValues(int hidden, int intermediate) {
+      return Math.max(RowTiles.scratchValues(hidden), intermediate);
     }
 
     static Buffers take(Workspace ws, int rows, int hidden, int intermediate) {
       return new Buffers(
-          PanelProduct.take(ws),
+          PanelProduct.of(ws),
           ws.take(RowTiles.values(rows, hidden)),
           ws.take(RowTiles.values(rows, intermediate)),
-          ws.take(RowTiles.scratchValues(hidden)),
+          ws.take(scratchValues(hidden, intermediate)),
           ws.take(PanelProduct.sumValues(rows)),
           ws.take(PanelProduct.sumValues(rows)));
     }

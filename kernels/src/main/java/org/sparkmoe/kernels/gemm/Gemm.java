@@ -2,7 +2,7 @@ package org.sparkmoe.kernels.gemm;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.Weight;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -17,15 +17,10 @@ public sealed interface Gemm permits ScalarGemm, VectorGemm, OneDnnGemm {
    *
    * @param arena owns the copy; shared where several threads multiply
    */
-  PackedMatrix pack(Matrix weight, Arena arena);
+  PackedMatrix pack(Weight weight, Arena arena);
 
-  /**
-   * Bytes that {@link #pack} makes of an N × K matrix, at most. Without further knowledge: both
-   * dimensions padded to whole blocks of 64.
-   */
-  default long packedBytes(WeightFormat format, int rows, int cols) {
-    return format.bytes(Math.ceilDiv(rows, 64) * 64, Math.ceilDiv(cols, 64) * 64);
-  }
+  /** Bytes that {@link #pack} makes of an N × K matrix, at most. */
+  long packedBytes(WeightFormat format, int rows, int cols);
 
   /**
    * Workspace of {@link #multiply}.

@@ -4,10 +4,14 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import org.sparkmoe.kernels.onednn.RowBlocks;
+import org.sparkmoe.kernels.onednn.StripPlan;
 import org.sparkmoe.kernels.onednn.TilePlan;
 import org.sparkmoe.kernels.onednn.WeightTiles;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.QuantFormat;
+import org.sparkmoe.kernels.tensor.QuantizedMatrix;
+import org.sparkmoe.kernels.tensor.Weight;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -23,51 +27,73 @@ import org.sparkmoe.kernels.tensor.Workspace;
 public final class OneDnnGemm implements Gemm {
 
   @Override
-  public PackedMatrix pack(Matrix weight, Arena arena) {
-    if (weight.rows() == 0 || weight.cols() == 0) {
-      return packed(MemorySegment.NULL, weight, null);
-    }
-    return pack(
-        weight, WeightTiles.of(weight.rows(), weight.cols(), weight.dtype(), DType.F32), arena);
+  public PackedMatrix pack(Weight weight, Arena arena) {
+    return switch (weight) {
+      case QuantizedMatrix quantized -> panels(quantized, arena);
+      case Matrix empty when empty.rows() == 0 || empty.cols() == 0 ->
+          new TileMatrix(MemorySegment.NULL, empty.rows(), empty.cols(), null);
+      case Matrix m -> pack(m, WeightTiles.of(m.rows(), m.cols(), m.dtype(), DType.F32), arena);
+    };
   }
 
   @Override
   public long packedBytes(WeightFormat format, int rows, int cols) {
-    return rows == 0 || cols == 0
-        ? 0
-        : WeightTiles.of(rows, cols, (DType) format, DType.F32).bytes();
+    return switch (format) {
+      case QuantFormat quantized -> Panels.bytes(quantized, rows, cols);
+      case DType dtype when rows > 0 && cols > 0 ->
+          WeightTiles.of(rows, cols, dtype, DType.F32).bytes();
+      case DType dtype -> 0;
+    };
   }
 
   /** As {@link #pack(Matrix, Arena)}, cut into {@code tiles}. */
-  public static PackedMatrix pack(Matrix weight, WeightTiles tiles, Arena arena) {
-    return packed(tiles.pack(weight, arena), weight, tiles);
+  public static TileMatrix pack(Matrix weight, WeightTiles tiles, Arena arena) {
+    return new TileMatrix(tiles.pack(weight, arena), weight.rows(), weight.cols(), tiles);
   }
 
-  private static PackedMatrix packed(MemorySegment data, Matrix weight, WeightTiles tilesOrNull) {
-    return new PackedMatrix(
-        data, weight.dtype(), weight.rows(), weight.cols(), PackedMatrix.Order.TILES, tilesOrNull);
+  /** Panels, for weights that are unpacked while they are multiplied. */
+  public static PanelMatrix panels(Weight weight, Arena arena) {
+    return StripProduct.pack(weight, arena);
   }
 
   @Override
   public long workspaceBytes(int rows, int cols) {
     long block = RowBlocks.size(Math.min(rows, RowBlocks.MOST));
     return Workspace.bytes(
-        block * cols + block * WeightTiles.panelWidth() + WeightTiles.panelWidth());
+        block * cols
+            + block * WeightTiles.panelWidth()
+            + WeightTiles.panelWidth()
+            + StripProduct.SCRATCH_VALUES);
   }
 
   @Override
   public void multiply(
       int rows,
       MemorySegment x,
-      PackedMatrix w,
+      PackedMatrix packedWeight,
       float[] biasOrNull,
       MemorySegment out,
       Workspace ws) {
-    w.requireOrder(PackedMatrix.Order.TILES);
-    if (w.tilesOrNull() == null) {
-      fill(rows, w.rows(), biasOrNull, out);
+    if (packedWeight.rows() == 0 || packedWeight.cols() == 0) {
+      fill(rows, packedWeight.rows(), biasOrNull, out);
       return;
     }
+    switch (packedWeight) {
+      case PanelMatrix w -> multiplyStrips(rows, x, w, biasOrNull, out, ws);
+      default -> {
+        TileMatrix w = PackedMatrix.as(TileMatrix.class, packedWeight);
+        multiplyTiles(rows, x, w, biasOrNull, out, ws);
+      }
+    }
+  }
+
+  private static void multiplyTiles(
+      int rows,
+      MemorySegment x,
+      TileMatrix w,
+      float[] biasOrNull,
+      MemorySegment out,
+      Workspace ws) {
     int mark = ws.mark();
     int largest = RowBlocks.size(Math.min(rows, RowBlocks.MOST));
     MemorySegment bias = ws.nativeSegment(WeightTiles.panelWidth());
@@ -93,6 +119,37 @@ public final class OneDnnGemm implements Gemm {
             0,
             sums.address());
         copyOut(sums, count, columns, out, from, column, w.rows());
+      }
+    }
+    ws.release(mark);
+  }
+
+  private static void multiplyStrips(
+      int rows,
+      MemorySegment x,
+      PanelMatrix w,
+      float[] biasOrNull,
+      MemorySegment out,
+      Workspace ws) {
+    int mark = ws.mark();
+    int largest = RowBlocks.size(Math.min(rows, RowBlocks.MOST));
+    MemorySegment bias = ws.nativeSegment(StripProduct.WIDTH);
+    MemorySegment sums = ws.nativeSegment((long) largest * StripProduct.WIDTH);
+    MemorySegment in = ws.nativeSegment((long) largest * w.cols());
+    StripProduct product = StripProduct.take(ws, DType.F32);
+    StripPlan plan = StripPlan.of(w.cols(), DType.F32, biasOrNull != null, List.of());
+    for (int from = 0; from < rows; from += RowBlocks.MOST) {
+      int count = Math.min(RowBlocks.MOST, rows - from);
+      long first = DType.F32.bytes((long) from * w.cols());
+      MemorySegment block = block(x, first, count, w.cols(), in);
+      for (int strip = 0; strip < StripProduct.count(w); strip++) {
+        int column = strip * StripProduct.WIDTH;
+        int columns = Math.min(StripProduct.WIDTH, w.rows() - column);
+        if (biasOrNull != null) {
+          MemorySegment.copy(biasOrNull, column, bias, DType.LE_FLOAT, 0, columns);
+        }
+        product.compute(plan, RowBlocks.size(count), block, w, strip, bias.address(), 0, sums);
+        StripProduct.store(count, columns, sums, out, from, column, w.rows());
       }
     }
     ws.release(mark);

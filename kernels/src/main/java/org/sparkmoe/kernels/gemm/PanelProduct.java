@@ -2,6 +2,7 @@ package org.sparkmoe.kernels.gemm;
 
 import static org.sparkmoe.kernels.simd.Simd.LANES;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import org.sparkmoe.kernels.tensor.DType;
@@ -16,15 +17,17 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * are widened in registers, where the shifts run beside the multiplications; what has no such short
  * form (f16), or where registers are few, is widened once per stretch into a strip.
  *
- * @param floats holds strip, rows and sums
- * @param strip where {@link #STRIP_VALUES} values of scratch start
+ * @param floats holds rows and sums
+ * @param strip scratch
  */
-public record PanelProduct(float[] floats, int strip) {
+public record PanelProduct(float[] floats, MemorySegment strip) {
   /** Output features of a panel. */
   public static final int WIDTH = Panels.WIDTH;
 
   /** Steps of k per stretch: 32 KiB of bf16 where tiles are large, else 32 KiB of f32. */
   private static final int DEPTH = LANES >= 16 ? 512 : 256;
+
+  private static final long STRIDE = WIDTH * Float.BYTES;
 
   /** Steps of k per strip: 32 KiB of f32. */
   private static final int STRIP_DEPTH = 256;
@@ -32,12 +35,24 @@ public record PanelProduct(float[] floats, int strip) {
   /** The most rows for which bf16 is widened in registers where those are few. */
   private static final int MOST_FUSED_ROWS = LANES >= 16 ? Integer.MAX_VALUE : 32;
 
-  /** Values of scratch. */
-  public static final long STRIP_VALUES = (long) STRIP_DEPTH * WIDTH;
+  /** The most rows for which codes become weights in registers: one tile. */
+  private static final int MOST_CODE_ROWS = 4;
 
-  /** With scratch from {@code ws}. */
-  public static PanelProduct take(Workspace ws) {
-    return new PanelProduct(ws.floats(), ws.take(STRIP_VALUES));
+  private static final long FACTORS = STRIP_DEPTH * STRIDE;
+
+  /**
+   * Scratch for each thread that computes. Outside the heap, because there it can be aligned to
+   * cache lines, and because loops that meet both kinds of memory compile to code ten times slower.
+   */
+  private static final ThreadLocal<MemorySegment> STRIP =
+      ThreadLocal.withInitial(
+          () ->
+              Arena.ofAuto()
+                  .allocate(FACTORS + DType.F32.bytes(CodeFactors.VALUES), Panels.ALIGNMENT));
+
+  /** With rows and sums in {@code ws}. */
+  public static PanelProduct of(Workspace ws) {
+    return new PanelProduct(ws.floats(), STRIP.get());
   }
 
   /** Panels of a matrix with {@code outputs} output features. */
@@ -58,13 +73,14 @@ public record PanelProduct(float[] floats, int strip) {
    * @param biasOrNull N values, added after the sum over K
    * @param sums receives {@link #sumValues} values in the array: rows × 32; those past N are 0
    */
-  public void compute(RowTiles x, PackedMatrix w, int panel, float[] biasOrNull, int sums) {
+  public void compute(RowTiles x, PanelMatrix w, int panel, float[] biasOrNull, int sums) {
     int padded = RowTiles.paddedRows(x.rows());
     Arrays.fill(floats, sums, sums + padded * WIDTH, 0);
-    if (widensInStrip(w.dtype(), x.rows())) {
-      throughStrip(x, w, panel, sums);
-    } else {
-      direct(x, w, panel, sums);
+    switch (w) {
+      case PlainPanels plain when !widensInStrip(plain.dtype(), x.rows()) ->
+          direct(x, plain, panel, sums);
+      case CodePanels codes when fuses(codes, x.rows()) -> inRegisters(x, codes, panel, sums);
+      default -> throughStrip(x, w, panel, sums);
     }
     if (biasOrNull != null) {
       addBias(x.rows(), w, panel, biasOrNull, sums);
@@ -79,10 +95,10 @@ public record PanelProduct(float[] floats, int strip) {
     };
   }
 
-  private void direct(RowTiles x, PackedMatrix w, int panel, int sums) {
+  private void direct(RowTiles x, PlainPanels w, int panel, int sums) {
     for (int k = 0; k < w.cols(); k += DEPTH) {
       int depth = Math.min(DEPTH, w.cols() - k);
-      long source = Panels.byteOf(w.dtype(), w.cols(), panel, k);
+      long source = w.byteOf(panel, k);
       for (int row = 0, tile; row < x.rows(); row += tile) {
         tile = Tiles.rows(x.rows() - row);
         int xFrom = x.from() + row * x.cols() + k * tile;
@@ -96,22 +112,58 @@ public record PanelProduct(float[] floats, int strip) {
     }
   }
 
-  private void throughStrip(RowTiles x, PackedMatrix w, int panel, int sums) {
-    MemorySegment widened = MemorySegment.ofArray(floats);
-    long stripByte = DType.F32.bytes(strip);
-    for (int k = 0; k < w.cols(); k += STRIP_DEPTH) {
-      int depth = Math.min(STRIP_DEPTH, w.cols() - k);
-      long source = Panels.byteOf(w.dtype(), w.cols(), panel, k);
-      PanelWidener.widen(w.data(), w.dtype(), source, depth, floats, strip);
+  /** Few rows do not pay for a strip. Runs of one column would load factors for every product. */
+  private static boolean fuses(CodePanels w, int rows) {
+    boolean known =
+        switch (w.format().codes()) {
+          case E4M3 -> w.lift() == CodeValues.E4M3_LIFT;
+          case INT8, UINT4, E2M1 -> true;
+          case UINT8 -> false;
+        };
+    return known && !w.format().ordered() && rows <= MOST_CODE_ROWS;
+  }
+
+  private void inRegisters(RowTiles x, CodePanels w, int panel, int sums) {
+    for (int k = 0, end; k < w.cols(); k = end) {
+      end = w.runEnd(k, w.cols());
+      CodeFactors.expand(w, panel, w.group(k), strip, FACTORS);
+      long source = w.byteOf(panel, k);
       for (int row = 0, tile; row < x.rows(); row += tile) {
         tile = Tiles.rows(x.rows() - row);
         int xFrom = x.from() + row * x.cols() + k * tile;
-        Tiles.multiply(tile, floats, xFrom, widened, stripByte, depth, floats, sums + row * WIDTH);
+        fused(w, tile, xFrom, source, end - k, sums + row * WIDTH);
       }
     }
   }
 
-  private void addBias(int rows, PackedMatrix w, int panel, float[] bias, int sums) {
+  private void fused(CodePanels w, int tile, int x, long source, int depth, int c) {
+    MemorySegment codes = w.codes();
+    switch (w.format().codes()) {
+      case E4M3 ->
+          FusedE4m3.multiply(tile, floats, x, codes, source, depth, strip, FACTORS, floats, c);
+      case INT8 ->
+          FusedInt8.multiply(tile, floats, x, codes, source, depth, strip, FACTORS, floats, c);
+      case UINT4 ->
+          FusedUint4.multiply(tile, floats, x, codes, source, depth, strip, FACTORS, floats, c);
+      case E2M1 ->
+          FusedE2m1.multiply(tile, floats, x, codes, source, depth, strip, FACTORS, floats, c);
+      case UINT8 -> throw new AssertionError("uint8 goes through a strip");
+    }
+  }
+
+  private void throughStrip(RowTiles x, PanelMatrix w, int panel, int sums) {
+    for (int k = 0; k < w.cols(); k += STRIP_DEPTH) {
+      int depth = Math.min(STRIP_DEPTH, w.cols() - k);
+      PanelStrip.widen(w, panel, k, depth, strip, 0, STRIDE, strip, FACTORS);
+      for (int row = 0, tile; row < x.rows(); row += tile) {
+        tile = Tiles.rows(x.rows() - row);
+        int xFrom = x.from() + row * x.cols() + k * tile;
+        Tiles.multiply(tile, floats, xFrom, strip, 0, depth, floats, sums + row * WIDTH);
+      }
+    }
+  }
+
+  private void addBias(int rows, PanelMatrix w, int panel, float[] bias, int sums) {
     int column = panel * WIDTH;
     int columns = Math.min(WIDTH, w.rows() - column);
     for (int row = 0; row < rows; row++) {
@@ -130,7 +182,7 @@ public record PanelProduct(float[] floats, int strip) {
    * @param firstRow of out, the others follow
    */
   public void store(
-      int count, PackedMatrix w, int panel, int sums, MemorySegment out, long firstRow) {
+      int count, PanelMatrix w, int panel, int sums, MemorySegment out, long firstRow) {
     int column = panel * WIDTH;
     int columns = Math.min(WIDTH, w.rows() - column);
     for (int row = 0; row < count; row++) {

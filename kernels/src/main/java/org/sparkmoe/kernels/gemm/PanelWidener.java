@@ -14,6 +14,8 @@ import org.sparkmoe.kernels.tensor.DType;
 /** Widens a stretch of a panel to f32. Exact, for every bit pattern. */
 final class PanelWidener {
   private static final int HALF = Panels.WIDTH / 2;
+  private static final long ROW = Panels.WIDTH * Float.BYTES;
+  private static final long UPPER = HALF * Float.BYTES;
   private static final int HIGH = 0xFFFF0000;
 
   private static final int F16_MAGNITUDE = 0x7FFF;
@@ -29,40 +31,54 @@ final class PanelWidener {
    *
    * @param data panels, see {@link Panels}
    * @param fromByte start of the stretch in data
-   * @param strip receives depth × 32 f32 from {@code to}
+   * @param to receives depth × 32 f32 from byte {@code toByte}
+   * @param stride bytes from one column's weights to the next column's
    */
   static void widen(
-      MemorySegment data, DType dtype, long fromByte, int depth, float[] strip, int to) {
+      MemorySegment data,
+      DType dtype,
+      long fromByte,
+      int depth,
+      MemorySegment to,
+      long toByte,
+      long stride) {
     switch (dtype) {
-      case F32 ->
-          MemorySegment.copy(data, DType.LE_FLOAT, fromByte, strip, to, depth * Panels.WIDTH);
-      case BF16 -> widenBf16(data, fromByte, depth, strip, to);
-      case F16 -> widenF16(data, fromByte, depth, strip, to);
+      case F32 -> {
+        for (int k = 0; k < depth; k++) {
+          MemorySegment.copy(data, fromByte + k * ROW, to, toByte + k * stride, ROW);
+        }
+      }
+      case BF16 -> widenBf16(data, fromByte, depth, to, toByte, stride);
+      case F16 -> widenF16(data, fromByte, depth, to, toByte, stride);
     }
   }
 
   private static void widenBf16(
-      MemorySegment data, long fromByte, int depth, float[] strip, int to) {
+      MemorySegment data, long fromByte, int depth, MemorySegment to, long toByte, long stride) {
     for (int k = 0; k < depth; k++) {
       for (int lane = 0; lane < HALF; lane += LANES) {
         IntVector pairs = load(data, fromByte, k, lane);
-        int column = to + k * Panels.WIDTH + lane;
-        pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().intoArray(strip, column);
-        pairs.and(HIGH).reinterpretAsFloats().intoArray(strip, column + HALF);
+        long at = toByte + k * stride + (long) lane * Float.BYTES;
+        store(pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(), to, at);
+        store(pairs.and(HIGH).reinterpretAsFloats(), to, at + UPPER);
       }
     }
   }
 
   private static void widenF16(
-      MemorySegment data, long fromByte, int depth, float[] strip, int to) {
+      MemorySegment data, long fromByte, int depth, MemorySegment to, long toByte, long stride) {
     for (int k = 0; k < depth; k++) {
       for (int lane = 0; lane < HALF; lane += LANES) {
         IntVector pairs = load(data, fromByte, k, lane);
-        int column = to + k * Panels.WIDTH + lane;
-        f16ToFloat(pairs).intoArray(strip, column);
-        f16ToFloat(pairs.lanewise(VectorOperators.LSHR, 16)).intoArray(strip, column + HALF);
+        long at = toByte + k * stride + (long) lane * Float.BYTES;
+        store(f16ToFloat(pairs), to, at);
+        store(f16ToFloat(pairs.lanewise(VectorOperators.LSHR, 16)), to, at + UPPER);
       }
     }
+  }
+
+  private static void store(FloatVector values, MemorySegment to, long toByte) {
+    values.intoMemorySegment(to, toByte, ByteOrder.LITTLE_ENDIAN);
   }
 
   private static IntVector load(MemorySegment data, long fromByte, int k, int lane) {
@@ -75,7 +91,7 @@ final class PanelWidener {
    * once more; subnormals are normalized by a subtraction, which is exact and, unlike a product of
    * subnormals, fast.
    */
-  private static FloatVector f16ToFloat(IntVector bits) {
+  static FloatVector f16ToFloat(IntVector bits) {
     IntVector magnitude = bits.and(F16_MAGNITUDE).lanewise(VectorOperators.LSHL, 13);
     IntVector normal = magnitude.add(F16_TO_F32_EXPONENT);
     IntVector special = normal.add(F16_TO_F32_EXPONENT);

@@ -6,6 +6,10 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.QuantFormat;
+import org.sparkmoe.kernels.tensor.QuantizedMatrix;
+import org.sparkmoe.kernels.tensor.Weight;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 
 /**
  * Brings weights into panels: output features in groups of 32, and within a group, for each k, the
@@ -24,7 +28,7 @@ final class Panels {
   /** Columns transposed at once: short enough for the block to stay in the first-level cache. */
   private static final int BLOCK = 128;
 
-  private static final long ALIGNMENT = 64;
+  static final long ALIGNMENT = 64;
 
   private static final ValueLayout.OfInt LE_INT =
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -35,7 +39,7 @@ final class Panels {
     return Math.ceilDiv(rows, WIDTH);
   }
 
-  static PackedMatrix pack(Matrix weight, Arena arena) {
+  static PlainPanels pack(Matrix weight, Arena arena) {
     DType dtype = weight.dtype();
     long bytes = dtype.bytes((long) count(weight.rows()) * WIDTH * weight.cols());
     MemorySegment data = arena.allocate(bytes, ALIGNMENT);
@@ -49,7 +53,7 @@ final class Panels {
         }
       }
     }
-    return new PackedMatrix(data, dtype, weight.rows(), weight.cols(), PackedMatrix.Order.PANELS);
+    return new PlainPanels(data, dtype, weight.rows(), weight.cols());
   }
 
   private static void packF32(Matrix weight, int panel, int k, int depth, MemorySegment data) {
@@ -89,6 +93,22 @@ final class Panels {
 
   private static long panelByte(Matrix weight, int panel, int k) {
     return byteOf(weight.dtype(), weight.cols(), panel, k);
+  }
+
+  /** A weight of any kind. */
+  static PanelMatrix pack(Weight weight, Arena arena) {
+    return switch (weight) {
+      case Matrix matrix -> pack(matrix, arena);
+      case QuantizedMatrix matrix -> CodePacker.pack(matrix, arena);
+    };
+  }
+
+  /** Bytes that {@link #pack(Weight, Arena)} makes of an N × K matrix. */
+  static long bytes(WeightFormat format, int rows, int cols) {
+    return switch (format) {
+      case DType dtype -> dtype.bytes((long) count(rows) * WIDTH * cols);
+      case QuantFormat quantized -> CodePacker.bytes(quantized, rows, cols);
+    };
   }
 
   /** Where the weights of (panel, k) start. */

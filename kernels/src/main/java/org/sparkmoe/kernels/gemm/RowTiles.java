@@ -107,4 +107,28 @@ public record RowTiles(float[] floats, int from, int rows, int cols) {
       }
     }
   }
+
+  /** Copies a row out of its tile, to {@code to} in {@code floats}. */
+  public void readRow(int row, int to) {
+    int tile = tileOf(row);
+    int at = from + (row - row % tile) * cols + row % tile;
+    for (int k = 0; k < cols; k++) {
+      floats[to + k] = floats[at + k * tile];
+    }
+  }
+
+  /** The reverse of {@link #readRow}. */
+  public void writeRow(int row, int source) {
+    int tile = tileOf(row);
+    int at = from + (row - row % tile) * cols + row % tile;
+    for (int k = 0; k < cols; k++) {
+      floats[at + k * tile] = floats[source + k];
+    }
+  }
+
+  /** Rows of the tile that holds {@code row}; tiles before it are the largest ones. */
+  private int tileOf(int row) {
+    int whole = rows / Tiles.ROWS * Tiles.ROWS;
+    return row < whole ? Tiles.ROWS : Tiles.rows(rows - whole);
+  }
 }

@@ -6,7 +6,8 @@ import java.util.List;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendUnavailableException;
 import org.sparkmoe.kernels.backend.Probes;
-import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.Weight;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
@@ -50,8 +51,13 @@ public final class VectorGemm implements Gemm {
   }
 
   @Override
-  public PackedMatrix pack(Matrix weight, Arena arena) {
+  public PanelMatrix pack(Weight weight, Arena arena) {
     return Panels.pack(weight, arena);
+  }
+
+  @Override
+  public long packedBytes(WeightFormat format, int rows, int cols) {
+    return Panels.bytes(format, rows, cols);
   }
 
   @Override
@@ -60,7 +66,6 @@ public final class VectorGemm implements Gemm {
     return Workspace.bytes(
         RowTiles.values(chunk, cols)
             + RowTiles.scratchValues(cols)
-            + PanelProduct.STRIP_VALUES
             + PanelProduct.sumValues(chunk));
   }
 
@@ -68,16 +73,16 @@ public final class VectorGemm implements Gemm {
   public void multiply(
       int rows,
       MemorySegment x,
-      PackedMatrix w,
+      PackedMatrix packedWeight,
       float[] biasOrNull,
       MemorySegment out,
       Workspace ws) {
-    w.requireOrder(PackedMatrix.Order.PANELS);
+    PanelMatrix w = PackedMatrix.as(PanelMatrix.class, packedWeight);
     int chunkRows = Math.min(rows, chunkRows(w.cols()));
     int mark = ws.mark();
     int tiles = ws.take(RowTiles.values(chunkRows, w.cols()));
     int scratch = ws.take(RowTiles.scratchValues(w.cols()));
-    PanelProduct product = PanelProduct.take(ws);
+    PanelProduct product = PanelProduct.of(ws);
     int sums = ws.take(PanelProduct.sumValues(chunkRows));
     for (int from = 0; from < rows; from += chunkRows) {
       int count = Math.min(chunkRows, rows - from);

@@ -41,6 +41,19 @@ record BlockedLayout(int depthBlock, int colBlock, long depthStride, long colStr
     }
   }
 
+  /** Whether pairs of inputs stand output after output, for all {@code width} outputs. */
+  boolean pairsInputs(int width) {
+    boolean dense = colBlock == width && depthStride == (long) depthBlock * colBlock;
+    for (int n = 0; dense && n < colBlock; n++) {
+      for (int k = 0; k < depthBlock; k++) {
+        if (within[n * depthBlock + k] != (k / 2 * colBlock + n) * 2 + k % 2) {
+          return false;
+        }
+      }
+    }
+    return dense && depthBlock % 2 == 0;
+  }
+
   /** Inner blocks are listed from the outermost to the innermost. */
   private static int[] within(long[] blocks, long[] inner, int[] sizes) {
     int[] within = new int[sizes[0] * sizes[1]];

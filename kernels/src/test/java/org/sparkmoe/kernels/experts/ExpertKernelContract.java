@@ -12,8 +12,13 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.quant.ActivationScheme;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
+import org.sparkmoe.kernels.testing.Codecs;
+import org.sparkmoe.kernels.testing.QuantizedTensors;
+import org.sparkmoe.kernels.testing.QuantizedTensors.Kind;
 import org.sparkmoe.kernels.testing.RandomTensors;
 import org.sparkmoe.kernels.testing.Rows;
 import org.sparkmoe.kernels.testing.Workspaces;
@@ -28,8 +33,13 @@ abstract class ExpertKernelContract {
   }
 
   /** What is exactly right, rounded to f32 at the end. */
-  float[] reference(ExpertWeights weights, Activation activation, float[] x) {
-    return forward(new ScalarExpertKernel(), weights, activation, x);
+  float[] reference(
+      ExpertWeights weights, Activation activation, ActivationCodec inner, float[] x) {
+    return forward(new ScalarExpertKernel(), weights, activation, inner, x);
+  }
+
+  private float[] reference(ExpertWeights weights, Activation activation, float[] x) {
+    return reference(weights, activation, ActivationCodec.NONE, x);
   }
 
   /** Activations it runs. */
@@ -84,6 +94,108 @@ abstract class ExpertKernelContract {
     }
   }
 
+  static List<Kind> kinds() {
+    return QuantizedTensors.kinds();
+  }
+
+  @ParameterizedTest
+  @MethodSource("kinds")
+  void computesQuantizedWeights(Kind kind) {
+    int[][] shapes = {{1, 1, 1}, {2, 33, 207}, {13, 65, 70}, {5, 264, 136}};
+    for (int[] shape : shapes) {
+      RandomTensors random = new RandomTensors(shape[1]);
+      ExpertWeights weights =
+          QuantizedTensors.expert(shape[1], shape[2], shape[0] % 2 == 0, kind, random);
+      float[] x = random.normals(shape[0] * shape[1], 1 / kind.size());
+      Rows.assertClose(
+          forward(kernel(), weights, Activation.SILU, x),
+          reference(weights, Activation.SILU, x),
+          shape[1],
+          tolerance(),
+          kind + ", " + Arrays.toString(shape) + ", " + random);
+    }
+  }
+
+  static List<ActivationCodec> codecs() {
+    return Codecs.all();
+  }
+
+  /**
+   * Most rows agree as without a codec. In the others a value of the intermediate lies next to a
+   * tie, and the kernels' last bits decide to which side it goes: by one step of its code.
+   */
+  @ParameterizedTest
+  @MethodSource("codecs")
+  void quantizesTheIntermediate(ActivationCodec codec) {
+    for (Kind kind : List.of(kinds().get(1), kinds().get(10), kinds().getLast())) {
+      RandomTensors random = new RandomTensors(83);
+      ExpertWeights weights = QuantizedTensors.expert(75, 300, true, kind, random);
+      float[] x = random.normals(37 * 75, 1);
+      float[] expected = reference(weights, Activation.SILU, codec, x);
+      float[] actual = forward(kernel(), weights, Activation.SILU, codec, x);
+      String context = codec.scheme().label() + ", " + kind + ", " + random;
+      double step = codec.scheme().codes() == ActivationScheme.Codes.E2M1 ? 6e-2 : 1e-2;
+      Rows.assertClose(actual, expected, 75, step, context);
+      Rows.assertMedianClose(actual, expected, 75, tolerance(), context);
+      assertThat(actual)
+          .as("something is quantized, %s", context)
+          .isNotEqualTo(forward(kernel(), weights, Activation.SILU, x));
+    }
+  }
+
+  /** The codec of plain weights, and weights of several kinds in one expert. */
+  @Test
+  void mixesFormats() {
+    RandomTensors random = new RandomTensors(89);
+    ActivationCodec codec = codecs().get(1);
+    ExpertWeights plain = random.expert(75, 300, true, true, DType.BF16);
+    ExpertWeights quantized = QuantizedTensors.expert(75, 300, true, kinds().get(1), random);
+    ExpertWeights mixed = ExpertWeights.gated(quantized.w1(), quantized.w3OrNull(), plain.w2());
+    ExpertWeights reverse = ExpertWeights.gated(plain.w1(), quantized.w3OrNull(), quantized.w2());
+    float[] x = random.normals(7 * 75, 1);
+    for (ExpertWeights weights : List.of(plain, mixed, reverse)) {
+      float[] actual = forward(kernel(), weights, Activation.SILU, codec, x);
+      float[] expected = reference(weights, Activation.SILU, codec, x);
+      Rows.assertClose(actual, expected, 75, 1e-2, random);
+    }
+    for (ExpertWeights weights : List.of(mixed, reverse)) {
+      float[] actual = forward(kernel(), weights, Activation.SILU, x);
+      Rows.assertClose(actual, reference(weights, Activation.SILU, x), 75, tolerance(), random);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kinds")
+  void announcesWhatPreparingTakes(Kind kind) {
+    RandomTensors random = new RandomTensors(97);
+    for (int[] shape : new int[][] {{1, 1}, {33, 130}, {128, 64}}) {
+      ExpertWeights weights = QuantizedTensors.expert(shape[0], shape[1], false, kind, random);
+      try (Arena arena = Arena.ofConfined()) {
+        assertThat(kernel().prepare(weights, Activation.SILU, arena).bytes())
+            .as("%s, %s", kind, Arrays.toString(shape))
+            .isLessThanOrEqualTo(
+                kernel().preparedBytes(kind.format(), kind.format(), shape[0], shape[1], true));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("codecs")
+  void aQuantizedRowIgnoresItsNeighbours(ActivationCodec codec) {
+    RandomTensors random = new RandomTensors(101);
+    for (Kind kind : List.of(kinds().get(1), kinds().get(14))) {
+      ExpertWeights weights = QuantizedTensors.expert(65, 70, true, kind, random);
+      float[] x = random.normals(37 * 65, 1);
+      float[] all = forward(kernel(), weights, Activation.SILU, codec, x);
+      for (int row = 0; row < 37; row += 3) {
+        Rows.assertSameBits(
+            forward(kernel(), weights, Activation.SILU, codec, Rows.row(x, 65, row)),
+            Rows.row(all, 65, row),
+            "row " + row + ", " + kind + ", " + random);
+      }
+    }
+  }
+
   @Test
   void aRowIgnoresItsNeighbours() {
     int hidden = 65;
@@ -128,7 +240,7 @@ abstract class ExpertKernelContract {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment in = arena.allocateFrom(DType.LE_FLOAT, x);
       MemorySegment out = arena.allocate(in.byteSize());
-      run(kernel(), weights, Activation.SILU, 6, in, out, arena);
+      run(kernel(), weights, Activation.SILU, ActivationCodec.NONE, 6, in, out, arena);
       Rows.assertSameBits(Rows.floats(out), forward(kernel(), weights, Activation.SILU, x), random);
     }
   }
@@ -145,6 +257,15 @@ abstract class ExpertKernelContract {
 
   static float[] forward(
       ExpertKernel kernel, ExpertWeights weights, Activation activation, float[] x) {
+    return forward(kernel, weights, activation, ActivationCodec.NONE, x);
+  }
+
+  static float[] forward(
+      ExpertKernel kernel,
+      ExpertWeights weights,
+      Activation activation,
+      ActivationCodec inner,
+      float[] x) {
     float[] y = new float[x.length];
     Arrays.fill(y, Float.NaN);
     try (Arena arena = Arena.ofConfined()) {
@@ -152,6 +273,7 @@ abstract class ExpertKernelContract {
           kernel,
           weights,
           activation,
+          inner,
           x.length / weights.hidden(),
           MemorySegment.ofArray(x),
           MemorySegment.ofArray(y),
@@ -164,13 +286,14 @@ abstract class ExpertKernelContract {
       ExpertKernel kernel,
       ExpertWeights weights,
       Activation activation,
+      ActivationCodec inner,
       int rows,
       MemorySegment x,
       MemorySegment y,
       Arena arena) {
     long bytes = kernel.workspaceBytes(rows, weights.hidden(), weights.intermediate());
     Workspace ws = Workspaces.poison(kernel.workspace(bytes, arena), bytes);
-    kernel.forward(kernel.prepare(weights, activation, arena), rows, x, y, ws);
+    kernel.forward(kernel.prepare(weights, activation, inner, arena), rows, x, y, ws);
     assertThat(ws.mark()).as("workspace given back").isZero();
   }
 }

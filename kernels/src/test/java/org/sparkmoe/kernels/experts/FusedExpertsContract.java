@@ -26,8 +26,12 @@ abstract class FusedExpertsContract {
     return FusedExpertsFixture.cases();
   }
 
+  static List<Case> quantized() {
+    return FusedExpertsFixture.quantized();
+  }
+
   @ParameterizedTest
-  @MethodSource("cases")
+  @MethodSource({"cases", "quantized"})
   void standardExpertsWeighAndReduce(Case c) {
     FusedExperts experts = new StandardExperts(kernel(), WeightAndReduce.NO_OP);
     float[] out = new float[c.tokens() * c.hidden()];
@@ -37,7 +41,7 @@ abstract class FusedExpertsContract {
   }
 
   @ParameterizedTest
-  @MethodSource("cases")
+  @MethodSource({"cases", "quantized"})
   void everyPathGivesTheSameBits(Case c) {
     float[] reduced = new float[c.tokens() * c.hidden()];
     apply(new StandardExperts(kernel(), WeightAndReduce.NO_OP), c, reduced);

@@ -9,6 +9,7 @@ import org.sparkmoe.kernels.permute.ExpertPlacement;
 import org.sparkmoe.kernels.permute.TokenPermutation;
 import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.testing.QuantizedTensors;
 import org.sparkmoe.kernels.testing.RandomTensors;
 
 /** Batches of tokens for {@link FusedExpertsContract}, with their outputs from the definition. */
@@ -96,6 +97,25 @@ final class FusedExpertsFixture {
         allToOneExpert(),
         allToOneExpertBeyondOneGather(),
         ragged());
+  }
+
+  /** Odd sizes, for every kind of quantized weight. */
+  static List<Case> quantized() {
+    RandomTensors random = new RandomTensors(8);
+    TokenRoutes routes =
+        TokenRoutes.uniform(13, 2, random.expertIds(13, 2, 5), random.normals(26, 1));
+    ExpertMap map = ExpertPlacement.linear(5, 2).map(1);
+    float[] x = random.normals(13 * 70, 1);
+    return QuantizedTensors.kinds().stream()
+        .map(
+            kind -> {
+              List<ExpertWeights> weights =
+                  IntStream.range(0, 5)
+                      .mapToObj(id -> QuantizedTensors.expert(70, 45, false, kind, random))
+                      .toList();
+              return new Case(kind + ", " + random, 70, 45, routes, map, x, weights);
+            })
+        .toList();
   }
 
   private static Case uniform(String name, int tokens, int k, int experts, int lanes) {

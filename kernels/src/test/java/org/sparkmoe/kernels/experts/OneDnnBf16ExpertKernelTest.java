@@ -9,6 +9,7 @@ import java.util.Optional;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.sparkmoe.kernels.onednn.OneDnn;
+import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Weight;
 import org.sparkmoe.kernels.testing.NeedsOneDnn;
@@ -36,7 +37,8 @@ final class OneDnnBf16ExpertKernelTest extends ExpertKernelContract {
 
   /** Rounds what the kernel rounds: rows, weights and the intermediate. */
   @Override
-  float[] reference(ExpertWeights weights, Activation activation, float[] x) {
+  float[] reference(
+      ExpertWeights weights, Activation activation, ActivationCodec codec, float[] x) {
     int hidden = weights.hidden();
     float[] y = new float[x.length];
     double[] token = new double[hidden];
@@ -48,13 +50,25 @@ final class OneDnnBf16ExpertKernelTest extends ExpertKernelContract {
       for (int i = 0; i < inner.length; i++) {
         double gate = dot(weights.w1(), i, token, weights.b1OrNull());
         double up = activation.gated() ? dot(weights.w3OrNull(), i, token, weights.b3OrNull()) : 0;
-        inner[i] = rounded((float) ScalarActivation.apply(activation, gate, up));
+        inner[i] = ScalarActivation.apply(activation, gate, up);
       }
+      quantize(codec, inner);
       for (int h = 0; h < hidden; h++) {
         y[row * hidden + h] = (float) dot(weights.w2(), h, inner, weights.b2OrNull());
       }
     }
     return y;
+  }
+
+  private static void quantize(ActivationCodec codec, double[] inner) {
+    float[] values = new float[inner.length];
+    for (int i = 0; i < inner.length; i++) {
+      values[i] = (float) inner[i];
+    }
+    codec.requantize(values, 0, values.length);
+    for (int i = 0; i < inner.length; i++) {
+      inner[i] = rounded(values[i]);
+    }
   }
 
   private static double dot(Weight w, int row, double[] x, float[] biasOrNull) {

@@ -12,7 +12,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.QuantizedMatrix;
+import org.sparkmoe.kernels.tensor.Weight;
 import org.sparkmoe.kernels.tensor.Workspace;
+import org.sparkmoe.kernels.testing.QuantizedTensors;
+import org.sparkmoe.kernels.testing.QuantizedTensors.Kind;
 import org.sparkmoe.kernels.testing.RandomTensors;
 import org.sparkmoe.kernels.testing.Rows;
 import org.sparkmoe.kernels.testing.Workspaces;
@@ -98,6 +102,60 @@ abstract class GemmContract {
     }
   }
 
+  static List<Kind> kinds() {
+    return QuantizedTensors.kinds();
+  }
+
+  @ParameterizedTest
+  @MethodSource("kinds")
+  void multipliesByQuantizedWeights(Kind kind) {
+    int[][] shapes = {
+      {1, 33, 207}, {2, 13, 17}, {4, 96, 64}, {5, 45, 1}, {33, 70, 150}, {3, 40, 613}
+    };
+    for (int[] shape : shapes) {
+      RandomTensors random = new RandomTensors(shape[2]);
+      QuantizedMatrix w = QuantizedTensors.matrix(shape[1], shape[2], kind, random);
+      float[] bias = shape[0] % 2 == 0 ? null : random.normals(shape[1], kind.size());
+      float[] x = random.normals(shape[0] * shape[2], 1);
+      Rows.assertClose(
+          multiply(gemm(), shape[0], x, w, bias),
+          multiply(new ScalarGemm(), shape[0], x, w, bias),
+          shape[1],
+          1e-5,
+          kind + ", " + Arrays.toString(shape) + ", " + random);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kinds")
+  void aRowByQuantizedWeightsHasTheSameBitsAloneAndAmongOthers(Kind kind) {
+    RandomTensors random = new RandomTensors(71);
+    QuantizedMatrix w = QuantizedTensors.matrix(45, 530, kind, random);
+    float[] x = random.normals(37 * 530, 1);
+    float[] all = multiply(gemm(), 37, x, w, null);
+    for (int count : new int[] {1, 2, 4, 7, 20}) {
+      float[] tail = Arrays.copyOfRange(x, (37 - count) * 530, x.length);
+      Rows.assertSameBits(
+          multiply(gemm(), count, tail, w, null),
+          Arrays.copyOfRange(all, (37 - count) * 45, all.length),
+          kind + ", " + count + " rows, " + random);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kinds")
+  void announcesWhatPackingQuantizedWeightsTakes(Kind kind) {
+    RandomTensors random = new RandomTensors(73);
+    for (int[] shape : new int[][] {{0, 3}, {1, 1}, {31, 7}, {33, 130}, {128, 64}}) {
+      QuantizedMatrix w = QuantizedTensors.matrix(shape[0], shape[1], kind, random);
+      try (Arena arena = Arena.ofConfined()) {
+        assertThat(gemm().pack(w, arena).bytes())
+            .as("%s %d x %d", kind, shape[0], shape[1])
+            .isLessThanOrEqualTo(gemm().packedBytes(kind.format(), shape[0], shape[1]));
+      }
+    }
+  }
+
   @Test
   void announcesWhatPackingTakes() {
     RandomTensors random = new RandomTensors(53);
@@ -157,7 +215,7 @@ abstract class GemmContract {
     return Workspaces.poison(ws, bytes);
   }
 
-  static float[] multiply(Gemm gemm, int rows, float[] x, Matrix w, float[] biasOrNull) {
+  static float[] multiply(Gemm gemm, int rows, float[] x, Weight w, float[] biasOrNull) {
     float[] y = new float[rows * w.rows()];
     Arrays.fill(y, Float.NaN);
     try (Arena arena = Arena.ofConfined()) {

@@ -15,13 +15,19 @@ import org.sparkmoe.kernels.experts.ExpertClock;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertLease;
 import org.sparkmoe.kernels.experts.PreparedExpert;
+import org.sparkmoe.kernels.experts.ScalarExpertKernel;
+import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.quant.LayerCodecs;
 import org.sparkmoe.kernels.router.TopKRule;
 import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.store.StoreStatistics;
 import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
+import org.sparkmoe.kernels.testing.Codecs;
 import org.sparkmoe.kernels.testing.HeapLayer;
+import org.sparkmoe.kernels.testing.QuantizedTensors;
+import org.sparkmoe.kernels.testing.QuantizedTensors.Kind;
 import org.sparkmoe.kernels.testing.RandomTensors;
 import org.sparkmoe.kernels.testing.Rows;
 
@@ -64,6 +70,79 @@ abstract class PreparedLayerContract {
       Rows.assertClose(
           out, LayerReference.forward(spec, weights, x), HIDDEN, 1e-5, spec + ", " + random);
     }
+  }
+
+  static List<Kind> kinds() {
+    return QuantizedTensors.kinds();
+  }
+
+  /** Two specs: a gated shared expert, and router weights on the input. */
+  @ParameterizedTest
+  @MethodSource("kinds")
+  void computesAQuantizedLayer(Kind kind) {
+    for (MoeLayerSpec spec : specs().subList(2, 4)) {
+      RandomTensors random = new RandomTensors(51);
+      HeapLayer weights = HeapLayer.random(spec, kind, random);
+      float[] x = random.normals(13 * HIDDEN, 1);
+      LayerMemory memory =
+          LayerMemory.of(
+              spec, ExpertFormats.of(kind.format()), ExpertFormats.of(kind.format()), kernel());
+      for (int room : new int[] {EXPERTS, 1}) {
+        Rows.assertClose(
+            run(
+                spec,
+                weights,
+                kernel(),
+                LayerCodecs.NONE,
+                ExpertStore.ofBytes(memory.least(room)),
+                x),
+            LayerReference.forward(spec, weights, x),
+            HIDDEN,
+            1e-5,
+            kind + ", room for " + room + ", " + spec + ", " + random);
+      }
+    }
+  }
+
+  static List<ActivationCodec> activations() {
+    return Codecs.all();
+  }
+
+  /** Rows differ from SCALAR's where a value next to a tie goes to the other side. */
+  @ParameterizedTest
+  @MethodSource("activations")
+  void quantizesActivations(ActivationCodec codec) {
+    Kind kind = kinds().get(1);
+    for (MoeLayerSpec spec : specs().subList(2, 4)) {
+      RandomTensors random = new RandomTensors(52);
+      HeapLayer weights = HeapLayer.random(spec, kind, random);
+      float[] x = random.normals(33 * HIDDEN, 1);
+      LayerCodecs codecs = new LayerCodecs(codec, codec, codec, codec);
+      float[] expected =
+          run(spec, weights, new ScalarExpertKernel(), codecs, ExpertStore.unbounded(), x);
+      float[] actual = run(spec, weights, kernel(), codecs, ExpertStore.unbounded(), x);
+      String context = codec.scheme().label() + ", " + spec + ", " + random;
+      Rows.assertClose(actual, expected, HIDDEN, 0.1, context);
+      Rows.assertMedianClose(actual, expected, HIDDEN, 1e-5, context);
+    }
+  }
+
+  private static float[] run(
+      MoeLayerSpec spec,
+      HeapLayer weights,
+      ExpertKernel kernel,
+      LayerCodecs codecs,
+      ExpertStore store,
+      float[] x) {
+    float[] out = new float[x.length];
+    int tokens = x.length / HIDDEN;
+    try (Arena arena = Arena.ofShared();
+        PreparedLayer layer = PreparedLayer.prepare(spec, weights, kernel, codecs, store)) {
+      Workspace ws = layer.kernel().workspace(layer.workspaceBytes(tokens), arena);
+      layer.forward(tokens, MemorySegment.ofArray(x), MemorySegment.ofArray(out), ws);
+      assertThat(ws.mark()).as("workspace given back").isZero();
+    }
+    return out;
   }
 
   @ParameterizedTest

@@ -4,6 +4,7 @@ import java.lang.foreign.SegmentAllocator;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.layer.LayerWeights;
@@ -11,6 +12,7 @@ import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.layer.SharedExpertSpec;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.testing.QuantizedTensors.Kind;
 
 /** A layer's tensors on the heap; counts how often experts are read. */
 public final class HeapLayer implements LayerWeights {
@@ -38,15 +40,36 @@ public final class HeapLayer implements LayerWeights {
   public static HeapLayer random(
       MoeLayerSpec spec, boolean outputBias, DType dtype, RandomTensors random) {
     boolean gated = spec.activation().gated();
-    Matrix router = random.matrix(spec.experts(), spec.hidden(), dtype);
+    return random(
+        spec,
+        outputBias,
+        dtype,
+        intermediate -> random.expert(spec.hidden(), intermediate, gated, false, dtype),
+        random);
+  }
+
+  /** As above, with experts of a quantized kind; the activation is gated, the router bf16. */
+  public static HeapLayer random(MoeLayerSpec spec, Kind kind, RandomTensors random) {
+    return random(
+        spec,
+        false,
+        DType.BF16,
+        intermediate -> QuantizedTensors.expert(spec.hidden(), intermediate, false, kind, random),
+        random);
+  }
+
+  private static HeapLayer random(
+      MoeLayerSpec spec,
+      boolean outputBias,
+      DType routerType,
+      IntFunction<ExpertWeights> expert,
+      RandomTensors random) {
+    Matrix router = random.matrix(spec.experts(), spec.hidden(), routerType);
     List<ExpertWeights> experts =
         IntStream.range(0, spec.experts())
-            .mapToObj(id -> random.expert(spec.hidden(), spec.intermediate(), gated, false, dtype))
+            .mapToObj(id -> expert.apply(spec.intermediate()))
             .toList();
-    ExpertWeights shared =
-        spec.shared()
-            .map(s -> random.expert(spec.hidden(), s.intermediate(), gated, false, dtype))
-            .orElse(null);
+    ExpertWeights shared = spec.shared().map(s -> expert.apply(s.intermediate())).orElse(null);
     boolean gate = spec.shared().map(SharedExpertSpec::gated).orElse(false);
     return new HeapLayer(
         router,

@@ -33,6 +33,19 @@ public final class Rows {
     }
   }
 
+  /** {@code ‖actual − expected‖₂ ≤ tolerance · ‖expected‖₂} for half of the rows. */
+  public static void assertMedianClose(
+      float[] actual, float[] expected, int cols, double tolerance, Object context) {
+    double[] errors = new double[expected.length / cols];
+    for (int row = 0; row < errors.length; row++) {
+      errors[row] = relativeError(actual, expected, cols, row);
+    }
+    Arrays.sort(errors);
+    assertThat(errors[errors.length / 2])
+        .as("median of the rows' relative L2 errors, %s", context)
+        .isLessThanOrEqualTo(tolerance);
+  }
+
   /** Equal bits, NaNs alike. */
   public static void assertSameBits(float[] actual, float[] expected, Object context) {
     assertThat(bits(actual)).as("bits, %s", context).isEqualTo(bits(expected));

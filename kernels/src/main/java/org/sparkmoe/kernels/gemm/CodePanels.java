@@ -1,0 +1,76 @@
+package org.sparkmoe.kernels.gemm;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import org.sparkmoe.kernels.tensor.QuantFormat;
+
+/**
+ * Panels of codes, with a scale, and where the format has them a zero point, for each of the 32
+ * outputs and each group of columns. Where a format shares a scale among rows, each row has a copy:
+ * then panels need not begin where a scale does.
+ *
+ * <p>8-bit codes of (panel, k) are 32 bytes. 4-bit ones are 16, in pairs (n, n + 16), low half
+ * first. So are 16-bit scales.
+ *
+ * @param codes panels × K × 32 codes, and {@link #SLACK}
+ * @param format of the codes and scales
+ * @param rows N, output features
+ * @param cols K, input features
+ * @param scales panels × groups × 32 scales, as stored
+ * @param global multiplies every scale
+ * @param zerosOrNull panels × groups × 32 bytes and {@link #SLACK}, where the format has zero
+ *     points
+ * @param groupOfOrNull K ints, where the format is ordered
+ * @param scaleOfCodeOrNull where a scale is a byte, the factor it stands for, by code
+ * @param lift the power of two that factors are multiplied by, because {@link CodeValues} leaves
+ *     codes that much smaller
+ * @param bytes of all segments
+ */
+record CodePanels(
+    MemorySegment codes,
+    QuantFormat format,
+    int rows,
+    int cols,
+    MemorySegment scales,
+    double global,
+    MemorySegment zerosOrNull,
+    MemorySegment groupOfOrNull,
+    float[] scaleOfCodeOrNull,
+    float lift,
+    long bytes)
+    implements PanelMatrix {
+  /** Bytes past the last code that a register may load. */
+  static final int SLACK = 8;
+
+  static final int WIDTH = Panels.WIDTH;
+
+  /** Bytes of the codes of one panel and one k. */
+  int step() {
+    return WIDTH * format.codes().bits() / 8;
+  }
+
+  /** Where the codes of (panel, k) start. */
+  long byteOf(int panel, int k) {
+    return ((long) panel * cols + k) * step();
+  }
+
+  /** The group of column {@code k}. */
+  int group(int k) {
+    return groupOfOrNull == null
+        ? k / format.colSpan()
+        : groupOfOrNull.get(ValueLayout.JAVA_INT, (long) k * Integer.BYTES);
+  }
+
+  /** The column behind the run from {@code k} that has one group, {@code end} at most. */
+  int runEnd(int k, int end) {
+    int group = group(k);
+    if (groupOfOrNull == null) {
+      return (int) Math.min(end, (group + 1L) * format.colSpan());
+    }
+    int last = k + 1;
+    while (last < end && group(last) == group) {
+      last++;
+    }
+    return last;
+  }
+}
