@@ -10,6 +10,8 @@ import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.datasets.safetensors.Quoted;
@@ -70,9 +72,15 @@ public final class Checkpoint {
     return configBytes.clone();
   }
 
-  /** How {@code config.json} says the weights are quantized, where it does. */
+  /** Method and format of quantization as the configuration names them, where it has any. */
   public Optional<String> quantization() {
-    return config.quantization();
+    return quantization
+        .settings()
+        .map(
+            settings ->
+                Stream.of("quant_method", "quant_algo", "format")
+                    .flatMap(key -> settings.text(key).stream())
+                    .collect(Collectors.joining(" ")));
   }
 
   /**

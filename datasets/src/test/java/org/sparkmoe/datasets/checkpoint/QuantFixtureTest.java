@@ -106,18 +106,10 @@ final class QuantFixtureTest {
         String figures =
             "%s layer %d: per-row relative L2 median %.2e, largest %.2e"
                 .formatted(name, n, median, worst);
-        assertThat(worst).as(figures).isLessThanOrEqualTo(exact ? EXACT : tie(name));
+        assertThat(worst).as(figures).isLessThanOrEqualTo(exact ? EXACT : TIE);
         assertThat(median).as(figures).isLessThanOrEqualTo(exact ? EXACT : MEDIAN);
       }
     }
-  }
-
-  /**
-   * One value of the NVFP4 fixture, 0.203125, has a quotient that is 0.7499999725 in f64 and the
-   * tie 0.75 in f32; it belongs to a row whose blocks have large scales.
-   */
-  private static double tie(String name) {
-    return name.equals("nvfp4_w4a4") ? 6e-2 : TIE;
   }
 
   /** Two layers of gpt-oss, one of the others. */
