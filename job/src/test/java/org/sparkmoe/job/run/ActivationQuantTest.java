@@ -1,5 +1,6 @@
 package org.sparkmoe.job.run;
 
+import static org.apache.spark.sql.functions.lit;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.withinPercentage;
 
@@ -62,11 +63,7 @@ final class ActivationQuantTest {
   void oneScaleIsForAllTokensInEveryWay(String family, SparkSession spark) throws IOException {
     Fixtures.Block block =
         Fixtures.blocks().stream().filter(b -> b.family().equals(family)).toList().getLast();
-    MoeLayer layer =
-        Schemes.of(
-            Checkpoint.open(Fixtures.folder(family).toString(), new Configuration(false))
-                .layer(block.layer()),
-            new LayerSchemes(DYNAMIC, DYNAMIC, DYNAMIC, DYNAMIC));
+    MoeLayer layer = dynamic(block);
     Path input = folder.resolve("tokens");
     Runs.input(spark, block).repartition(3).write().parquet(input.toString());
     SortedMap<Long, byte[]> first = null;
@@ -92,23 +89,30 @@ final class ActivationQuantTest {
   }
 
   @Test
-  void aTableWithoutTokensNeedsNoScale(SparkSession spark) {
+  void aTableOfBadRowsNeedsNoScale(SparkSession spark) {
     Path input = folder.resolve("tokens");
     Fixtures.Block block = Fixtures.blocks().getLast();
-    Runs.input(spark, block).limit(0).write().parquet(input.toString());
-    MoeLayer layer =
-        Schemes.of(
-            Checkpoint.open(Fixtures.folder(block.family()).toString(), new Configuration(false))
-                .layer(block.layer()),
-            new LayerSchemes(DYNAMIC, DYNAMIC, DYNAMIC, DYNAMIC));
+    Runs.input(spark, block)
+        .withColumn("hidden", lit(null).cast("binary"))
+        .write()
+        .parquet(input.toString());
+    MoeLayer layer = dynamic(block);
     for (int lanes : new int[] {0, 5}) {
       Path output = folder.resolve("run " + lanes);
       TokenOptions tokens = TokenOptions.of(input.toString());
       JobRequest request = Runs.request(block, tokens, output, new Way(Backend.SCALAR, lanes));
       RunSummary summary = Runs.run(spark, Planner.of(request, layer, spark.sparkContext()));
-      assertThat(summary.rows()).isZero();
+      assertThat(summary.tokens()).isZero();
+      assertThat(summary.errors()).isPositive();
       assertThat(summary.codecs().inner().tensorScale()).isPositive();
     }
+  }
+
+  private static MoeLayer dynamic(Fixtures.Block block) {
+    return Schemes.of(
+        Checkpoint.open(Fixtures.folder(block.family()).toString(), new Configuration(false))
+            .layer(block.layer()),
+        new LayerSchemes(DYNAMIC, DYNAMIC, DYNAMIC, DYNAMIC));
   }
 
   /** Wide tokens, so that what stands beside the codes is small. */
