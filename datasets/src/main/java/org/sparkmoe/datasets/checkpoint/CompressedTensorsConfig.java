@@ -43,6 +43,10 @@ final class CompressedTensorsConfig implements QuantConfig {
     config
         .optionalChild("sparsity_config")
         .ifPresent(sparsity -> sparsity.requireText("format", "dense"));
+    if (config.optionalChild("transform_config").stream()
+        .anyMatch(transforms -> !transforms.keysOf("config_groups").isEmpty())) {
+      throw config.bad("transforms activations (transform_config), which is not supported");
+    }
     this.ignored = ModulePatterns.at(config, "ignore");
     for (String group : config.keysOf("config_groups")) {
       targets.put(group, ModulePatterns.at(config.child("config_groups").child(group), "targets"));

@@ -63,6 +63,7 @@ final class QuantRefusalsTest {
           {'quant_method':'compressed-tensors','config_groups':{'a':{'targets':['Linear'],'weights':{'num_bits':8,'type':'float'},'output_activations':{}}}} | output_activations
           {'quant_method':'compressed-tensors','config_groups':{'a':{'targets':['Linear'],'weights':{'num_bits':8,'type':'float'},'input_activations':{'num_bits':8,'strategy':'token'}}}} | static inputs per token
           {'quant_method':'compressed-tensors','config_groups':{'a':{'targets':['Linear'],'weights':{'num_bits':8,'type':'float'},'input_activations':{'num_bits':8,'symmetric':false}}}} | inputs with zero points
+          {'quant_method':'compressed-tensors','transform_config':{'config_groups':{'v':{}}}} | transform_config
           {'quant_method':'compressed-tensors','sparsity_config':{'format':'sparse-24-bitmask'}} | has "sparse-24-bitmask" for format
           """)
   void refusesConfigurations(String settings, String message) {
