@@ -98,7 +98,8 @@ public final class ExpertPlacement implements Serializable {
     }
     // Ids are often consecutive, and experts must not all split them alike.
     long mixed = (tokenId + expert * MIX) * MIX;
-    return all[(int) Long.remainderUnsigned((mixed ^ (mixed >>> 32)) * MIX >>> 16, all.length)];
+    long spread = (mixed ^ (mixed >>> 32)) * MIX;
+    return all[(int) Long.remainderUnsigned(spread >>> 16, all.length)];
   }
 
   /** The lanes that hold {@code expert}, ascending. */
