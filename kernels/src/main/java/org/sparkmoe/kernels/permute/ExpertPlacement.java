@@ -98,8 +98,7 @@ public final class ExpertPlacement implements Serializable {
     }
     // Ids are often consecutive, and experts must not all split them alike.
     long mixed = (tokenId + expert * MIX) * MIX;
-    long spread = (mixed ^ (mixed >>> 32)) * MIX;
-    return all[(int) Long.remainderUnsigned(spread >>> 16, all.length)];
+    return all[(int) Long.remainderUnsigned(((mixed ^ (mixed >>> 32)) * MIX) >>> 16, all.length)];
   }
 
   /** The lanes that hold {@code expert}, ascending. */
