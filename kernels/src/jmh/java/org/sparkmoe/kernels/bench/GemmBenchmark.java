@@ -21,7 +21,7 @@ import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.gemm.Gemm;
 import org.sparkmoe.kernels.gemm.PackedMatrix;
 import org.sparkmoe.kernels.tensor.DType;
-import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.Weight;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
@@ -30,7 +30,7 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * <pre>
  *   mvn -q -Pbench -pl kernels process-test-classes exec:exec@jmh -Djmh="GemmBenchmark"
  *   mvn -q -Pbench -pl kernels process-test-classes exec:exec@jmh \
- *     -Djmh="GemmBenchmark -p m=8 -p cache=COLD -p dtype=BF16 -p backend=VECTOR"
+ *     -Djmh="GemmBenchmark -p m=8 -p cache=COLD -p stored=BF16,W4A16_G128 -p backend=VECTOR"
  * </pre>
  *
  * <p>WARM multiplies by one weight again and again, which stays in whatever cache it fits. COLD
@@ -61,8 +61,7 @@ public class GemmBenchmark {
   @Param("2048")
   public int k;
 
-  @Param({"F32", "BF16"})
-  public DType dtype;
+  @Param public Stored stored;
 
   @Param({"WARM", "COLD"})
   public Cache cache;
@@ -86,24 +85,22 @@ public class GemmBenchmark {
     x = arena.allocate(DType.F32.bytes((long) m * k), 64);
     y = arena.allocate(DType.F32.bytes((long) m * n), 64);
     RandomValues.fill(x, DType.F32, 1, 1);
-    long bytes = dtype.bytes((long) n * k);
-    weights = new PackedMatrix[cache == Cache.WARM ? 1 : (int) Math.ceilDiv(COLD_BYTES, bytes)];
-    Matrix w = new Matrix(arena.allocate(bytes, 64), dtype, n, k);
-    for (int i = weights.length - 1; i >= 0; i--) {
-      RandomValues.fill(w.data(), dtype, 1 / Math.sqrt(k), i);
+    Weight w = stored.random(n, k, arena, 0);
+    weights = new PackedMatrix[cache == Cache.WARM ? 1 : (int) Math.ceilDiv(COLD_BYTES, w.bytes())];
+    for (int i = 0; i < weights.length; i++) {
       weights[i] = gemm.pack(w, arena);
     }
     prove(w);
   }
 
-  /** {@code first} is the matrix that {@code weights[0]} was made of. */
-  private void prove(Matrix first) {
+  /** {@code w} is the matrix that all of {@code weights} are copies of. */
+  private void prove(Weight w) {
     gemm.multiply(m, x, weights[0], null, y, ws);
     for (int row : new int[] {0, m - 1}) {
       LayerProof.checkProduct(
           "%s is wrong: row %d".formatted(backend, row),
           x.asSlice(DType.F32.bytes((long) row * k), DType.F32.bytes(k)),
-          first,
+          w,
           y.asSlice(DType.F32.bytes((long) row * n), DType.F32.bytes(n)),
           LayerProof.tolerance(backend));
     }
@@ -113,7 +110,7 @@ public class GemmBenchmark {
   public void multiply(Rates rates) {
     next = next + 1 == weights.length ? 0 : next + 1;
     gemm.multiply(m, x, weights[next], null, y, ws);
-    rates.add(2.0 * m * n * k, (double) dtype.bytes((long) n * k));
+    rates.add(2.0 * m * n * k, (double) weights[next].bytes());
   }
 
   @TearDown(Level.Trial)

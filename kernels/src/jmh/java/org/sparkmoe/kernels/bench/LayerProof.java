@@ -8,7 +8,7 @@ import org.sparkmoe.kernels.gemm.Gemm;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.tensor.DType;
-import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.Weight;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /** Compares sampled rows of a result with the SCALAR backend, the specification. */
@@ -76,7 +76,7 @@ public final class LayerProof {
    * @throws WrongResultException where the row is something else
    */
   public static void checkProduct(
-      String what, MemorySegment x, Matrix w, MemorySegment found, double tolerance) {
+      String what, MemorySegment x, Weight w, MemorySegment found, double tolerance) {
     ExpertKernel scalar = ExpertKernel.of(Backend.SCALAR);
     Gemm gemm = scalar.gemm();
     try (Arena arena = Arena.ofConfined()) {
