@@ -30,6 +30,10 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * ScalarExpertKernel}. Or with rows, weights and intermediates rounded to bf16 and sums in f32:
  * within 1e-2. Biases, the activation and the product of gate and up projection are part of the
  * matrix products. Each call runs on its caller's thread alone.
+ *
+ * <p>Quantized weights are unpacked slice by slice while they are multiplied, by code that needs
+ * the module {@code jdk.incubator.vector}. oneDNN has no part in that: its own decompression of
+ * weights is not trusted, and int8 weights meet f32 rows, not int8 ones.
  */
 public final class OneDnnExpertKernel implements ExpertKernel {
   private final OneDnnGemm gemm = new OneDnnGemm();

@@ -15,7 +15,7 @@ import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
  * An expert with quantized projections for oneDNN: they stay in their stored width, and are
- * unpacked while they are multiplied, 64 outputs at a time.
+ * unpacked while they are multiplied, a strip of outputs at a time.
  *
  * @param upOrNull null where the activation is ungated
  * @param fused whether the activation is part of the products

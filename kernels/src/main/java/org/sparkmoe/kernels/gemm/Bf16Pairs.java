@@ -7,9 +7,12 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
+import org.sparkmoe.kernels.onednn.StripPlan;
 
 /** Rounds f32 weights to bf16, nearest even, and pairs those of neighbouring inputs. */
 final class Bf16Pairs {
+  private static final int WIDTH = StripPlan.WIDTH;
+  private static final long ROW = WIDTH * Float.BYTES;
   private static final int HIGH = 0xFFFF0000;
   private static final int INFINITY = 0x7F800000;
   private static final int MAGNITUDE = 0x7FFFFFFF;
@@ -23,23 +26,22 @@ final class Bf16Pairs {
   /**
    * Rounds a strip.
    *
-   * @param wide depth × width f32; rows up to the next multiple of {@link #DEPTH_BLOCK} are
+   * @param wide depth × 64 f32; rows up to the next multiple of {@link #DEPTH_BLOCK} are
    *     overwritten
-   * @param pairs receives ⌈depth / 2⌉ × width pairs, the lower input in the low half, and zeros up
-   *     to that multiple
+   * @param pairs receives ⌈depth / 2⌉ × 64 pairs, the lower input in the low half, and zeros up to
+   *     that multiple
    */
-  static void round(MemorySegment wide, int depth, int width, MemorySegment pairs) {
-    long row = (long) width * Float.BYTES;
+  static void round(MemorySegment wide, int depth, MemorySegment pairs) {
     int end = Math.ceilDiv(depth, DEPTH_BLOCK) * DEPTH_BLOCK;
-    wide.asSlice(depth * row, (end - depth) * row).fill((byte) 0);
+    wide.asSlice(depth * ROW, (end - depth) * ROW).fill((byte) 0);
     for (int k = 0; k < end; k += 2) {
-      for (int lane = 0; lane < width; lane += LANES) {
+      for (int lane = 0; lane < WIDTH; lane += LANES) {
         long at = (long) lane * Float.BYTES;
-        IntVector low = rounded(load(wide, k * row + at));
-        IntVector high = rounded(load(wide, (k + 1) * row + at));
+        IntVector low = rounded(load(wide, k * ROW + at));
+        IntVector high = rounded(load(wide, (k + 1) * ROW + at));
         low.lanewise(VectorOperators.LSHR, 16)
             .or(high.and(HIGH))
-            .intoMemorySegment(pairs, k / 2 * row + at, ByteOrder.LITTLE_ENDIAN);
+            .intoMemorySegment(pairs, k / 2 * ROW + at, ByteOrder.LITTLE_ENDIAN);
       }
     }
   }

@@ -9,11 +9,12 @@ import jdk.incubator.vector.IntVector;
 
 /** Unpacks a stretch of {@link CodePanels} to f32: each weight is what registers multiply by. */
 final class CodeUnpacker {
-  private static final int HALF = Panels.WIDTH / 2;
+  private static final int WIDTH = Panels.WIDTH;
+  private static final int HALF = WIDTH / 2;
   private static final long UPPER = HALF * Float.BYTES;
 
   /** Bytes from a group's factors to its zero points. */
-  private static final long ZEROS = Panels.WIDTH * Float.BYTES;
+  private static final long ZEROS = WIDTH * Float.BYTES;
 
   private CodeUnpacker() {}
 
@@ -93,20 +94,22 @@ final class CodeUnpacker {
     FloatVector high = run.factor(lane + HALF);
     MemorySegment codes = run.codes();
     MemorySegment to = run.to();
-    long from = run.from() + lane;
-    long at = run.toByte() + (long) lane * Float.BYTES;
+    long start = run.from() + lane;
+    long first = run.toByte() + (long) lane * Float.BYTES;
+    int depth = run.depth();
+    long stride = run.stride();
     boolean lifted = rest == 1;
-    for (int k = 0; k < run.depth(); k++) {
-      FloatVector first = CodeValues.e4m3(CodeValues.signed(codes, from));
-      FloatVector second = CodeValues.e4m3(CodeValues.signed(codes, from + HALF));
+    for (int k = 0; k < depth; k++) {
+      long from = start + (long) k * WIDTH;
+      long at = first + k * stride;
+      FloatVector one = CodeValues.e4m3(CodeValues.signed(codes, from));
+      FloatVector two = CodeValues.e4m3(CodeValues.signed(codes, from + HALF));
       if (!lifted) {
-        first = first.mul(rest);
-        second = second.mul(rest);
+        one = one.mul(rest);
+        two = two.mul(rest);
       }
-      store(first.mul(low), to, at);
-      store(second.mul(high), to, at + UPPER);
-      from += Panels.WIDTH;
-      at += run.stride();
+      store(one.mul(low), to, at);
+      store(two.mul(high), to, at + UPPER);
     }
   }
 
@@ -115,13 +118,15 @@ final class CodeUnpacker {
     FloatVector high = run.factor(lane + HALF);
     MemorySegment codes = run.codes();
     MemorySegment to = run.to();
-    long from = run.from() + lane;
-    long at = run.toByte() + (long) lane * Float.BYTES;
-    for (int k = 0; k < run.depth(); k++) {
+    long start = run.from() + lane;
+    long first = run.toByte() + (long) lane * Float.BYTES;
+    int depth = run.depth();
+    long stride = run.stride();
+    for (int k = 0; k < depth; k++) {
+      long from = start + (long) k * WIDTH;
+      long at = first + k * stride;
       store(CodeValues.int8(CodeValues.signed(codes, from)).mul(low), to, at);
       store(CodeValues.int8(CodeValues.signed(codes, from + HALF)).mul(high), to, at + UPPER);
-      from += Panels.WIDTH;
-      at += run.stride();
     }
   }
 
@@ -132,15 +137,17 @@ final class CodeUnpacker {
     FloatVector zeroHigh = run.zero(lane + HALF);
     MemorySegment codes = run.codes();
     MemorySegment to = run.to();
-    long from = run.from() + lane;
-    long at = run.toByte() + (long) lane * Float.BYTES;
-    for (int k = 0; k < run.depth(); k++) {
-      IntVector first = CodeValues.unsigned(codes, from);
-      IntVector second = CodeValues.unsigned(codes, from + HALF);
-      store(CodeValues.uint8(first, zeroLow).mul(low), to, at);
-      store(CodeValues.uint8(second, zeroHigh).mul(high), to, at + UPPER);
-      from += Panels.WIDTH;
-      at += run.stride();
+    long start = run.from() + lane;
+    long first = run.toByte() + (long) lane * Float.BYTES;
+    int depth = run.depth();
+    long stride = run.stride();
+    for (int k = 0; k < depth; k++) {
+      long from = start + (long) k * WIDTH;
+      long at = first + k * stride;
+      IntVector one = CodeValues.unsigned(codes, from);
+      IntVector two = CodeValues.unsigned(codes, from + HALF);
+      store(CodeValues.uint8(one, zeroLow).mul(low), to, at);
+      store(CodeValues.uint8(two, zeroHigh).mul(high), to, at + UPPER);
     }
   }
 
@@ -151,14 +158,16 @@ final class CodeUnpacker {
     FloatVector zeroHigh = run.zero(lane + HALF);
     MemorySegment codes = run.codes();
     MemorySegment to = run.to();
-    long from = run.from() + lane;
-    long at = run.toByte() + (long) lane * Float.BYTES;
-    for (int k = 0; k < run.depth(); k++) {
+    long start = run.from() + lane;
+    long first = run.toByte() + (long) lane * Float.BYTES;
+    int depth = run.depth();
+    long stride = run.stride();
+    for (int k = 0; k < depth; k++) {
+      long from = start + (long) k * HALF;
+      long at = first + k * stride;
       IntVector pairs = CodeValues.unsigned(codes, from);
       store(CodeValues.uint4Low(pairs, zeroLow).mul(low), to, at);
       store(CodeValues.uint4High(pairs, zeroHigh).mul(high), to, at + UPPER);
-      from += HALF;
-      at += run.stride();
     }
   }
 
@@ -167,14 +176,16 @@ final class CodeUnpacker {
     FloatVector high = run.factor(lane + HALF);
     MemorySegment codes = run.codes();
     MemorySegment to = run.to();
-    long from = run.from() + lane;
-    long at = run.toByte() + (long) lane * Float.BYTES;
-    for (int k = 0; k < run.depth(); k++) {
+    long start = run.from() + lane;
+    long first = run.toByte() + (long) lane * Float.BYTES;
+    int depth = run.depth();
+    long stride = run.stride();
+    for (int k = 0; k < depth; k++) {
+      long from = start + (long) k * HALF;
+      long at = first + k * stride;
       IntVector pairs = CodeValues.unsigned(codes, from);
       store(CodeValues.e2m1Low(pairs).mul(low), to, at);
       store(CodeValues.e2m1High(pairs).mul(high), to, at + UPPER);
-      from += HALF;
-      at += run.stride();
     }
   }
 

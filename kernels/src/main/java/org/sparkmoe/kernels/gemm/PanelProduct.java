@@ -27,8 +27,6 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
   /** Steps of k per stretch: 32 KiB of bf16 where tiles are large, else 32 KiB of f32. */
   private static final int DEPTH = LANES >= 16 ? 512 : 256;
 
-  private static final long STRIDE = WIDTH * Float.BYTES;
-
   /** Steps of k per strip: 32 KiB of f32. */
   private static final int STRIP_DEPTH = 256;
 
@@ -38,6 +36,7 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
   /** The most rows for which codes become weights in registers: one tile. */
   private static final int MOST_CODE_ROWS = 4;
 
+  private static final long STRIDE = WIDTH * Float.BYTES;
   private static final long FACTORS = STRIP_DEPTH * STRIDE;
 
   /**

@@ -10,8 +10,8 @@ import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
- * Rows of X against 64 output features of panels, by oneDNN: each slice of K is unpacked into a
- * strip that stays in the second-level cache, and multiplied there by all rows.
+ * Rows of X against two panels, by oneDNN: each slice of K is unpacked into a strip that stays in
+ * the second-level cache, and multiplied there by all rows.
  *
  * @param compute what is multiplied, F32 or BF16
  * @param strip the slice as oneDNN reads it
@@ -20,7 +20,7 @@ import org.sparkmoe.kernels.tensor.Workspace;
  */
 public record StripProduct(
     DType compute, MemorySegment strip, MemorySegment wide, MemorySegment factors) {
-  /** Output features of a strip. */
+  /** Output features of a strip, those of two panels. */
   public static final int WIDTH = StripPlan.WIDTH;
 
   private static final long STRIP_VALUES = (long) WIDTH * StripPlan.DEPTH;
@@ -29,8 +29,8 @@ public record StripProduct(
   public static final long SCRATCH_VALUES = 2 * STRIP_VALUES + CodeFactors.VALUES;
 
   private static final int PANELS = WIDTH / Panels.WIDTH;
-  private static final long STRIDE = WIDTH * Float.BYTES;
   private static final long PANEL_STRIDE = Panels.WIDTH * Float.BYTES;
+  private static final long STRIDE = WIDTH * Float.BYTES;
 
   /** With scratch from {@code ws}. */
   public static StripProduct take(Workspace ws, DType compute) {
@@ -103,7 +103,7 @@ public record StripProduct(
       }
     }
     if (compute == DType.BF16) {
-      Bf16Pairs.round(wide, depth, WIDTH, strip);
+      Bf16Pairs.round(wide, depth, strip);
     }
   }
 

@@ -21,7 +21,8 @@ import org.sparkmoe.kernels.tensor.Workspace;
  *   y = c + b;
  * </pre>
  *
- * whatever the rows around it and the register width (see {@link Tiles}).
+ * whatever the rows around it and the register width (see {@link Tiles}). The w of a quantized
+ * matrix is its code, less the zero point, times the scale in f32, rounded once.
  *
  * <p>Loops, from outside: chunks of rows; panels of W, each read from memory once per chunk;
  * stretches of k, whose weights stay in the nearest cache; tiles of rows (see {@link

@@ -16,8 +16,8 @@ public final class StripPlan {
   /** Outputs of a strip. */
   public static final int WIDTH = 64;
 
-  /** Inputs of a strip, at most: 128 KiB of f32. */
-  public static final int DEPTH = 512;
+  /** Inputs of a strip, at most: 256 KiB of f32. */
+  public static final int DEPTH = 1024;
 
   private static final Map<Key, WeakReference<StripPlan>> PLANS = new ConcurrentHashMap<>();
 
