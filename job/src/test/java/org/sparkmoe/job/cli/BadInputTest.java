@@ -199,7 +199,7 @@ final class BadInputTest {
             "--model",
             checkpoint("json", "olmoe", "{", "["),
             "config.json"),
-        given("weights of integers", "--model", packed, "is I16", "supported here is BF16"));
+        given("a quantized checkpoint", "--model", packed, "quantized", "bf16"));
   }
 
   /** Makes the weights integers of the same width, as packed codes are. */
