@@ -28,7 +28,10 @@ import org.sparkmoe.kernels.tensor.WeightFormat;
  * @param config what config.json says of the quantization
  */
 record ModelPlan(
-    List<Part> parts, List<LayerSource> sources, List<String> unquantized, QuantConfig config) {
+    List<Part> parts,
+    List<LayerSource> sources,
+    List<String> unquantized,
+    QuantizationConfig config) {
 
   /** The one family with biases for each expert, whose quantized layout is its own. */
   private static final String GPT_OSS = "gpt_oss";
@@ -44,7 +47,7 @@ record ModelPlan(
     Optional<String> quantization = checkpoint.quantization();
     if (quantization.isPresent()) {
       throw new InputException(
-          "%s is quantized already (quantization_config: %s); start from the model's unquantized weights"
+          "%s is quantized already (%s); start from the model's unquantized weights"
               .formatted(where, quantization.get()));
     }
     if (checkpoint.moeLayers().isEmpty()) {
@@ -91,7 +94,10 @@ record ModelPlan(
       }
     }
     return new ModelPlan(
-        parts, sources, List.copyOf(unquantized), ownBlocks ? QuantConfig::mxfp4 : scheme.config());
+        parts,
+        sources,
+        List.copyOf(unquantized),
+        ownBlocks ? QuantizationConfig::mxfp4 : scheme.config());
   }
 
   /** Bytes of all tensors. */

@@ -37,9 +37,10 @@ public final class Scheme {
   private final String name;
   private final WeightQuantizer quantizer;
   private final LinearStore store;
-  private final QuantConfig config;
+  private final QuantizationConfig config;
 
-  private Scheme(String name, WeightQuantizer quantizer, LinearStore store, QuantConfig config) {
+  private Scheme(
+      String name, WeightQuantizer quantizer, LinearStore store, QuantizationConfig config) {
     this.name = name;
     this.quantizer = quantizer;
     this.store = store;
@@ -65,7 +66,7 @@ public final class Scheme {
               LinearStore.of(
                   Field.codes(".weight", SafetensorsDType.F8_E4M3),
                   Field.scales(".weight_scale_inv", SafetensorsDType.F32)),
-              QuantConfig::fp8Blocks);
+              QuantizationConfig::fp8Blocks);
       case "fp8-channel" ->
           perChannel(
               known,
@@ -84,9 +85,9 @@ public final class Scheme {
                   Field.codes(".weight_packed", SafetensorsDType.U8),
                   Field.scales(".weight_scale", SafetensorsDType.F8_E4M3),
                   LinearStore.INVERSE_GLOBAL),
-              QuantConfig.compressedTensors(
+              QuantizationConfig.compressedTensors(
                   "nvfp4-pack-quantized",
-                  QuantConfig.arguments(
+                  QuantizationConfig.arguments(
                       4, "float", "tensor_group", WeightQuantizer.NVFP4_GROUP, false),
                   null));
       case "mxfp4" ->
@@ -96,9 +97,10 @@ public final class Scheme {
               LinearStore.of(
                   Field.codes(".weight_packed", SafetensorsDType.U8),
                   Field.scales(".weight_scale", SafetensorsDType.U8)),
-              QuantConfig.compressedTensors(
+              QuantizationConfig.compressedTensors(
                   "mxfp4-pack-quantized",
-                  QuantConfig.arguments(4, "float", "group", WeightQuantizer.MXFP4_GROUP, false),
+                  QuantizationConfig.arguments(
+                      4, "float", "group", WeightQuantizer.MXFP4_GROUP, false),
                   null));
       default ->
           throw new InputException(
@@ -113,10 +115,10 @@ public final class Scheme {
         quantizer,
         LinearStore.of(
             Field.codes(".weight", codes), Field.scales(".weight_scale", SafetensorsDType.F32)),
-        QuantConfig.compressedTensors(
+        QuantizationConfig.compressedTensors(
             format,
-            QuantConfig.arguments(8, type, "channel", 0, false),
-            QuantConfig.arguments(8, type, "token", 0, true)));
+            QuantizationConfig.arguments(8, type, "channel", 0, false),
+            QuantizationConfig.arguments(8, type, "token", 0, true)));
   }
 
   private static Scheme packed(String name, int group, SafetensorsDType scales) {
@@ -128,8 +130,8 @@ public final class Scheme {
             Field.codes(".weight_packed", SafetensorsDType.I32),
             Field.scales(".weight_scale", scales),
             LinearStore.SHAPE),
-        QuantConfig.compressedTensors(
-            "pack-quantized", QuantConfig.arguments(4, "int", "group", group, false), null));
+        QuantizationConfig.compressedTensors(
+            "pack-quantized", QuantizationConfig.arguments(4, "int", "group", group, false), null));
   }
 
   /** The name, as the command line has it. */
@@ -145,7 +147,7 @@ public final class Scheme {
     return store;
   }
 
-  QuantConfig config() {
+  QuantizationConfig config() {
     return config;
   }
 

@@ -7,7 +7,7 @@ import java.util.List;
 import org.sparkmoe.kernels.quant.weight.WeightQuantizer;
 
 /** The {@code quantization_config} of each format, in the words of real checkpoints. */
-interface QuantConfig {
+interface QuantizationConfig {
 
   /**
    * The configuration.
@@ -37,7 +37,7 @@ interface QuantConfig {
   }
 
   /** compressed-tensors with one group of linear modules. */
-  static QuantConfig compressedTensors(
+  static QuantizationConfig compressedTensors(
       String format, ObjectNode weights, ObjectNode activationsOrNull) {
     return unquantized -> {
       ObjectNode config = JsonNodeFactory.instance.objectNode();
