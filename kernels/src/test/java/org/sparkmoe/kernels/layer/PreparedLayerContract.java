@@ -1,6 +1,7 @@
 package org.sparkmoe.kernels.layer;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -18,6 +19,7 @@ import org.sparkmoe.kernels.experts.PreparedExpert;
 import org.sparkmoe.kernels.experts.ScalarExpertKernel;
 import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.quant.LayerCodecs;
+import org.sparkmoe.kernels.quant.LayerPeaks;
 import org.sparkmoe.kernels.router.TopKRule;
 import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.store.StoreStatistics;
@@ -169,6 +171,46 @@ abstract class PreparedLayerContract {
     }
     Rows.assertSameBits(outs[1], outs[0], spec + ", " + random);
     assertThat(rows).containsOnly((long) tokens * spec.topK());
+  }
+
+  /** Scales for all tokens come from what kernels show to measuring codecs. */
+  @ParameterizedTest
+  @MethodSource("specs")
+  void showsEveryIntermediateToItsCodec(MoeLayerSpec spec) {
+    RandomTensors random = new RandomTensors(53);
+    HeapLayer weights = HeapLayer.random(spec, true, DType.BF16, random);
+    int tokens = 70;
+    float[] x = random.normals(tokens * HIDDEN, 1);
+    LayerPeaks expected = peaks(spec, weights, x, new ScalarExpertKernel());
+    LayerPeaks actual = peaks(spec, weights, x, kernel());
+    String context = spec + ", " + random;
+    assertThat(actual.inner())
+        .as(context)
+        .isPositive()
+        .isCloseTo(expected.inner(), withinPercentage(0.01));
+    assertThat(actual.sharedInner())
+        .as(context)
+        .isCloseTo(expected.sharedInner(), withinPercentage(0.01));
+    assertThat(actual.sharedInner() > 0).isEqualTo(spec.shared().isPresent());
+  }
+
+  private static LayerPeaks peaks(
+      MoeLayerSpec spec, HeapLayer weights, float[] x, ExpertKernel kernel) {
+    int tokens = x.length / HIDDEN;
+    LayerCodecs measuring =
+        new LayerCodecs(
+            ActivationCodec.NONE,
+            ActivationCodec.measuring(),
+            ActivationCodec.NONE,
+            ActivationCodec.measuring());
+    try (Arena arena = Arena.ofShared();
+        PreparedLayer layer =
+            PreparedLayer.prepare(spec, weights, kernel, measuring, ExpertStore.unbounded())) {
+      Workspace ws = kernel.workspace(layer.workspaceBytes(tokens), arena);
+      layer.forward(
+          tokens, MemorySegment.ofArray(x), MemorySegment.ofArray(new float[x.length]), ws);
+      return layer.codecs().peaks();
+    }
   }
 
   @Test
