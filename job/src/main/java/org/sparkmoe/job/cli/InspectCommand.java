@@ -1,6 +1,7 @@
 package org.sparkmoe.job.cli;
 
 import java.io.PrintWriter;
+import java.util.List;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
@@ -10,6 +11,7 @@ import org.sparkmoe.datasets.checkpoint.LayerKind;
 import org.sparkmoe.datasets.checkpoint.MoeLayer;
 import org.sparkmoe.datasets.checkpoint.TensorRef;
 import org.sparkmoe.job.plan.Amounts;
+import org.sparkmoe.job.plan.Planner;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -63,6 +65,9 @@ final class InspectCommand implements Callable<Integer> {
     out.println(
         "  quant   activations "
             + QuantTexts.activations(layer.schemes(), layer.spec().shared().isPresent()));
+    List<String> backends = BackendTable.of(Planner.formats(layer));
+    out.println("  runs on " + backends.getFirst());
+    backends.stream().skip(1).forEach(line -> out.println("          " + line));
     out.printf(
         "  bytes   %s in %s%n",
         Amounts.bytes(layer.storedBytes()),

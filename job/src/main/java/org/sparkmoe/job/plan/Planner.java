@@ -1,6 +1,8 @@
 package org.sparkmoe.job.plan;
 
+import java.util.List;
 import java.util.UUID;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
 import org.apache.spark.util.SerializableConfiguration;
@@ -17,6 +19,7 @@ import org.sparkmoe.kernels.quant.LayerCodecs;
 import org.sparkmoe.kernels.quant.LayerPeaks;
 import org.sparkmoe.kernels.quant.LayerSchemes;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.udfs.plan.LayerPlan;
 import org.sparkmoe.udfs.tokens.TokenFormat;
 import scala.Tuple2;
@@ -69,12 +72,20 @@ public final class Planner {
   private static Planner of(
       JobRequest request, MoeLayer layer, Configuration hadoop, SparkContext context) {
     NativeCache.nameFolder(hadoop.get(NativeCache.FOLDER_PROPERTY));
-    Selection backend = BackendSelector.select(request.backend());
+    Selection backend = BackendSelector.select(request.backend(), formats(layer));
     request.lanes().ifPresent(n -> DispatchPlanner.requireLanes(n, layer.spec().experts()));
     Planner planner =
         new Planner(request, layer, backend, context, new SerializableConfiguration(hadoop));
     planner.memory();
     return planner;
+  }
+
+  /** How the layer's experts are stored. */
+  public static List<WeightFormat> formats(MoeLayer layer) {
+    return Stream.concat(Stream.of(layer.formats()), layer.sharedFormats().stream())
+        .flatMap(expert -> Stream.of(expert.in(), expert.down()))
+        .distinct()
+        .toList();
   }
 
   /** Spark's own, with the {@code spark.moe.*} settings, which Spark does not pass on to Hadoop. */

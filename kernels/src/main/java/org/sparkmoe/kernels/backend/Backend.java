@@ -2,6 +2,8 @@ package org.sparkmoe.kernels.backend;
 
 import java.util.Locale;
 import java.util.Optional;
+import org.sparkmoe.kernels.tensor.QuantFormat;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 
 /** Implementations of the expert mathematics. */
 public enum Backend {
@@ -17,6 +19,18 @@ public enum Backend {
   ONEDNN_BF16,
   /** NVIDIA GPUs. */
   CUDA;
+
+  /**
+   * Why it does not compute with weights stored as {@code format}, wherever it runs; empty where it
+   * does.
+   */
+  public Optional<String> refusal(WeightFormat format) {
+    return this == CUDA && format instanceof QuantFormat
+        ? Optional.of(
+            "weights stored as %s are not unpacked on GPUs in this version; use onednn, vector or auto"
+                .formatted(format.label()))
+        : Optional.empty();
+  }
 
   /** The name in options: lower case, with a hyphen. */
   public String option() {

@@ -2,10 +2,13 @@ package org.sparkmoe.kernels.backend;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 
 /** Chooses a backend from facts. Pure: the same request and probes always give the same choice. */
 public final class BackendSelector {
@@ -77,20 +80,25 @@ public final class BackendSelector {
     }
   }
 
-  /** As {@link #select(Request, Probes)}, with the facts of this JVM. */
-  public static Selection select(Request request) {
-    return select(request, Probes.gather(request.candidates()));
+  /** As {@link #select(Request, Probes, Collection)}, with the facts of this JVM. */
+  public static Selection select(Request request, Collection<WeightFormat> formats) {
+    return select(request, Probes.gather(request.candidates()), formats);
   }
 
   /**
-   * The first candidate that {@code probes} do not refuse.
+   * The first candidate that {@code probes} do not refuse, and that does not refuse the weights.
    *
+   * @param formats how weights are stored
    * @throws BackendUnavailableException where all are refused, with every reason
    */
-  public static Selection select(Request request, Probes probes) {
+  public static Selection select(Request request, Probes probes, Collection<WeightFormat> formats) {
     List<Refusal> refusals = new ArrayList<>();
     for (Backend candidate : request.candidates()) {
-      Optional<String> reason = probes.refusal(candidate);
+      Optional<String> reason =
+          Stream.concat(
+                  probes.refusal(candidate).stream(),
+                  formats.stream().flatMap(format -> candidate.refusal(format).stream()))
+              .findFirst();
       if (reason.isEmpty()) {
         return new Selection(candidate, List.copyOf(refusals));
       }

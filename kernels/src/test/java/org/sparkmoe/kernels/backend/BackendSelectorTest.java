@@ -10,6 +10,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.sparkmoe.kernels.backend.BackendSelector.Request;
 import org.sparkmoe.kernels.backend.BackendSelector.Selection;
+import org.sparkmoe.kernels.tensor.CodeType;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.QuantFormat;
+import org.sparkmoe.kernels.tensor.ScaleType;
 
 final class BackendSelectorTest {
   private static final Optional<String> NO_ONEDNN = Optional.of("libdnnl.so.3 is missing");
@@ -17,7 +21,7 @@ final class BackendSelectorTest {
 
   @Test
   void autoTakesTheFastestAndKeepsTheRefusals() {
-    Selection selection = BackendSelector.select(Request.auto(), MODERN);
+    Selection selection = BackendSelector.select(Request.auto(), MODERN, List.of());
     assertThat(selection.backend()).isEqualTo(Backend.VECTOR);
     assertThat(selection.refusals())
         .extracting(Refusal::backend)
@@ -31,14 +35,16 @@ final class BackendSelectorTest {
   @Test
   void oneDnnComesBeforeVectorWhereItRuns() {
     Probes probes = new Probes(true, 256, true, Optional.empty(), Optional.empty());
-    assertThat(BackendSelector.select(Request.auto(), probes).backend()).isEqualTo(Backend.ONEDNN);
+    assertThat(BackendSelector.select(Request.auto(), probes, List.of()).backend())
+        .isEqualTo(Backend.ONEDNN);
   }
 
   @Test
   void bf16IsChosenByNameOnly() {
     Probes probes = new Probes(false, 0, true, NO_ONEDNN, Optional.empty());
-    assertThat(BackendSelector.select(Request.auto(), probes).backend()).isEqualTo(Backend.SCALAR);
-    assertThat(BackendSelector.select(Request.parse("onednn-bf16"), probes))
+    assertThat(BackendSelector.select(Request.auto(), probes, List.of()).backend())
+        .isEqualTo(Backend.SCALAR);
+    assertThat(BackendSelector.select(Request.parse("onednn-bf16"), probes, List.of()))
         .hasToString("onednn-bf16");
   }
 
@@ -58,14 +64,15 @@ final class BackendSelectorTest {
   })
   void autoFallsToScalarAndSaysWhy(boolean module, int bits, boolean jit, String reason) {
     Selection selection =
-        BackendSelector.select(Request.auto(), new Probes(module, bits, jit, NO_ONEDNN, NO_ONEDNN));
+        BackendSelector.select(
+            Request.auto(), new Probes(module, bits, jit, NO_ONEDNN, NO_ONEDNN), List.of());
     assertThat(selection.backend()).isEqualTo(Backend.SCALAR);
     assertThat(selection.refusals()).last().asString().startsWith("vector: ").contains(reason);
   }
 
   @Test
   void explicitRequestsNeverFallBack() {
-    assertThatThrownBy(() -> BackendSelector.select(Request.only(Backend.CUDA), MODERN))
+    assertThatThrownBy(() -> BackendSelector.select(Request.only(Backend.CUDA), MODERN, List.of()))
         .isInstanceOf(BackendUnavailableException.class)
         .hasMessage(
             "backend cuda cannot run here: cuda: it is not part of this version; use onednn, vector"
@@ -73,13 +80,15 @@ final class BackendSelectorTest {
     assertThatThrownBy(
             () ->
                 BackendSelector.select(
-                    Request.parse("VECTOR"), new Probes(false, 0, true, NO_ONEDNN, NO_ONEDNN)))
+                    Request.parse("VECTOR"),
+                    new Probes(false, 0, true, NO_ONEDNN, NO_ONEDNN),
+                    List.of()))
         .hasMessageContaining("is not loaded");
   }
 
   @Test
   void explicitChoiceHasNoRefusals() {
-    Selection selection = BackendSelector.select(Request.parse("scalar"), MODERN);
+    Selection selection = BackendSelector.select(Request.parse("scalar"), MODERN, List.of());
     assertThat(selection).hasToString("scalar");
   }
 
@@ -95,5 +104,21 @@ final class BackendSelectorTest {
     Probes probes = Probes.gather(List.of(Backend.VECTOR));
     assertThat(probes.vectorModule()).isTrue();
     assertThat(probes.vectorBits()).isPositive();
+  }
+
+  @Test
+  void whatABackendDoesNotUnpackIsARefusalOfIts() {
+    QuantFormat mxfp4 = QuantFormat.of(CodeType.E2M1, ScaleType.E8M0, 1, 32);
+    assertThat(Backend.CUDA.refusal(mxfp4).orElseThrow())
+        .isEqualTo(
+            "weights stored as e2m1 per 1x32, e8m0 scales are not unpacked on GPUs in this"
+                + " version; use onednn, vector or auto");
+    assertThat(Backend.CUDA.refusal(DType.BF16)).isEmpty();
+    for (Backend backend : Backend.values()) {
+      assertThat(backend.refusal(mxfp4).isPresent()).isEqualTo(backend == Backend.CUDA);
+    }
+    Selection selection =
+        BackendSelector.select(Request.auto(), MODERN, List.of(DType.BF16, mxfp4));
+    assertThat(selection.backend()).isEqualTo(Backend.VECTOR);
   }
 }

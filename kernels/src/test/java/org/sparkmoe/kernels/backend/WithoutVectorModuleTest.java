@@ -41,7 +41,8 @@ final class WithoutVectorModuleTest {
     public static void main(String[] args) {
       System.out.println(
           BackendSelector.select(
-                  new BackendSelector.Request("auto", List.of(Backend.VECTOR, Backend.SCALAR)))
+                  new BackendSelector.Request("auto", List.of(Backend.VECTOR, Backend.SCALAR)),
+                  List.of())
               .backend());
       print(() -> ExpertKernel.of(Backend.VECTOR));
       print(VectorExpertKernel::new);
