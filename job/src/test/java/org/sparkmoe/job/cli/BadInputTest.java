@@ -199,7 +199,7 @@ final class BadInputTest {
             "--model",
             checkpoint("json", "olmoe", "{", "["),
             "config.json"),
-        given("a quantized checkpoint", "--model", packed, "quantized", "bf16"));
+        given("a quantized checkpoint", "--model", packed, "I16", "formats that the README lists"));
   }
 
   /** Makes the weights integers of the same width, as packed codes are. */
@@ -271,7 +271,7 @@ final class BadInputTest {
         flag("--layer=2", "--layer", "once", "--help"),
         given("unknown backend", "--backend", "tpu", "tpu", "choose auto"),
         given("unknown dispatch", "--dispatch", "epp", "epp", "choose auto, ep or replicated"),
-        given("unknown placement", "--placement", "random", "random", "choose linear"),
+        given("unknown placement", "--placement", "random", "random", "choose balanced, linear"),
         given("unknown quantization", "--activation-quant", "fp8", "fp8", "choose auto"),
         given("no lanes", "--lanes", "0", "--lanes 0", "1 to 16"),
         given("a size that is none", "--weight-memory", "2x", "--weight-memory 2x", "512m or 2g"),
