@@ -199,7 +199,7 @@ final class BadInputTest {
             "--model",
             checkpoint("json", "olmoe", "{", "["),
             "config.json"),
-        given("a quantized checkpoint", "--model", packed, "I16", "formats that the README lists"));
+        given("weights of integers", "--model", packed, "I16", "formats that the README lists"));
   }
 
   /** Makes the weights integers of the same width, as packed codes are. */
@@ -272,6 +272,8 @@ final class BadInputTest {
         given("unknown backend", "--backend", "tpu", "tpu", "choose auto"),
         given("unknown dispatch", "--dispatch", "epp", "epp", "choose auto, ep or replicated"),
         given("unknown placement", "--placement", "random", "random", "choose balanced, linear"),
+        given("unknown combine", "--combine", "fast", "fast", "choose slot-order or lane-order"),
+        given("fewer copies than none", "--redundant-experts", "-1", "-1", "at least 0"),
         given("unknown quantization", "--activation-quant", "fp8", "fp8", "choose auto"),
         given("no lanes", "--lanes", "0", "--lanes 0", "1 to 16"),
         given("a size that is none", "--weight-memory", "2x", "--weight-memory 2x", "512m or 2g"),
