@@ -185,11 +185,12 @@ final class ResultTablesTest {
       assertThat(row.getInt(0)).isEqualTo(expert);
       // linear placement of 16 experts on 3 lanes
       assertThat(row.get(1)).isEqualTo(ep ? (Object) (expert < 6 ? 0 : expert < 11 ? 1 : 2) : null);
-      assertThat(row.getLong(2)).isEqualTo(expected);
-      assertThat(row.getDouble(3)).isEqualTo((double) expected / (TOKENS * TOP_K));
-      assertThat(row.getDouble(4)).isCloseTo(mass.getOrDefault(expert, 0.0), within(1e-8));
-      assertThat(row.getDouble(5) > 0).as("kernel_ms of expert %d", expert).isEqualTo(expected > 0);
-      shares += row.getDouble(3);
+      assertThat(row.get(2)).isEqualTo(ep ? 1 : null);
+      assertThat(row.getLong(3)).isEqualTo(expected);
+      assertThat(row.getDouble(4)).isEqualTo((double) expected / (TOKENS * TOP_K));
+      assertThat(row.getDouble(5)).isCloseTo(mass.getOrDefault(expert, 0.0), within(1e-8));
+      assertThat(row.getDouble(6) > 0).as("kernel_ms of expert %d", expert).isEqualTo(expected > 0);
+      shares += row.getDouble(4);
     }
     assertThat(shares).isCloseTo(1, within(1e-12));
     assertThat(tokens.size()).as("some experts are unused").isLessThan(EXPERTS);
