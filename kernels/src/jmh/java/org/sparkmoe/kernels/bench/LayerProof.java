@@ -28,7 +28,7 @@ public final class LayerProof {
 
   /** What may lie between a backend's result and SCALAR. */
   public static double tolerance(Backend backend) {
-    return backend == Backend.ONEDNN_BF16 ? BF16 : F32;
+    return backend == Backend.ONEDNN_BF16 || backend == Backend.CUDA ? BF16 : F32;
   }
 
   /**

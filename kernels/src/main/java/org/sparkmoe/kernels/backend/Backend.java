@@ -17,7 +17,7 @@ public enum Backend {
    * As ONEDNN, with the experts' rows and weights rounded to bf16, sums in f32; never by default.
    */
   ONEDNN_BF16,
-  /** NVIDIA GPUs. */
+  /** An NVIDIA GPU: rows and intermediates rounded to the type of the weights, sums in f32. */
   CUDA;
 
   /**

@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.backend;
 import java.util.Collection;
 import java.util.Optional;
 import jdk.incubator.vector.FloatVector;
+import org.sparkmoe.kernels.cuda.Cuda;
 import org.sparkmoe.kernels.onednn.OneDnn;
 
 /**
@@ -14,20 +15,21 @@ import org.sparkmoe.kernels.onednn.OneDnn;
  * @param optimizingJit whether the JIT compiler that turns vector code into SIMD instructions runs
  * @param onednnRefusal why oneDNN does not run; empty where it does
  * @param bf16Refusal why oneDNN does not compute in bf16; empty where it does
+ * @param cudaRefusal why no GPU computes; empty where one does
  */
 public record Probes(
     boolean vectorModule,
     int vectorBits,
     boolean optimizingJit,
     Optional<String> onednnRefusal,
-    Optional<String> bf16Refusal) {
+    Optional<String> bf16Refusal,
+    Optional<String> cudaRefusal) {
   private static final int LEAST_VECTOR_BITS = 128;
-  private static final String LATER = "it is not part of this version; use onednn, vector or auto";
   private static final String NOT_TRIED = "it was not asked for, and so not tried";
 
   /**
-   * The facts of the running JVM about {@code candidates}. oneDNN is unpacked, loaded and tried
-   * only where it is one of them.
+   * The facts of the running JVM about {@code candidates}. oneDNN and the NVIDIA driver are loaded
+   * and tried only where they are among them.
    */
   public static Probes gather(Collection<Backend> candidates) {
     boolean module = vectorModuleLoaded();
@@ -36,7 +38,8 @@ public record Probes(
         module ? VectorFacts.preferredBits() : 0,
         runsOptimizingJit(),
         candidates.contains(Backend.ONEDNN) ? OneDnn.refusal() : Optional.of(NOT_TRIED),
-        candidates.contains(Backend.ONEDNN_BF16) ? OneDnn.bf16Refusal() : Optional.of(NOT_TRIED));
+        candidates.contains(Backend.ONEDNN_BF16) ? OneDnn.bf16Refusal() : Optional.of(NOT_TRIED),
+        candidates.contains(Backend.CUDA) ? Cuda.refusal() : Optional.of(NOT_TRIED));
   }
 
   /** Whether {@code jdk.incubator.vector} is loaded in the running JVM. */
@@ -51,7 +54,7 @@ public record Probes(
       case VECTOR -> vectorRefusal();
       case ONEDNN -> onednnRefusal;
       case ONEDNN_BF16 -> bf16Refusal;
-      case CUDA -> Optional.of(LATER);
+      case CUDA -> cudaRefusal;
     };
   }
 

@@ -1,5 +1,7 @@
 package org.sparkmoe.kernels.experts;
 
+import java.util.Optional;
+
 /** The experts of a layer, by global id; reads and packs them when they are first asked for. */
 @FunctionalInterface
 public interface ExpertBank {
@@ -8,4 +10,13 @@ public interface ExpertBank {
    * is memory for it, so a thread that holds a lease gives it back before it asks for the next.
    */
   ExpertLease acquire(int id);
+
+  /**
+   * Lends expert {@code id} where that takes no waiting, neither for memory nor for another thread:
+   * this may be asked for while other leases are held. A bank whose {@link #acquire} can wait has
+   * its own.
+   */
+  default Optional<ExpertLease> acquireIfReady(int id) {
+    return Optional.of(acquire(id));
+  }
 }

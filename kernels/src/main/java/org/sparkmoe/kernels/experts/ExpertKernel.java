@@ -25,7 +25,7 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * Thread-safe.
  */
 public sealed interface ExpertKernel
-    permits ScalarExpertKernel, VectorExpertKernel, OneDnnExpertKernel {
+    permits ScalarExpertKernel, VectorExpertKernel, OneDnnExpertKernel, CudaExpertKernel {
 
   /**
    * The kernel of {@code backend}.
@@ -44,7 +44,7 @@ public sealed interface ExpertKernel
       case VECTOR -> new VectorExpertKernel();
       case ONEDNN -> new OneDnnExpertKernel(DType.F32);
       case ONEDNN_BF16 -> new OneDnnExpertKernel(DType.BF16);
-      case CUDA -> throw new AssertionError(backend + " is refused above");
+      case CUDA -> new CudaExpertKernel();
     };
   }
 

@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.experts;
 import java.lang.foreign.MemorySegment;
 import org.sparkmoe.kernels.combine.WeightAndReduce;
 import org.sparkmoe.kernels.permute.ExpertMap;
+import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
@@ -11,7 +12,23 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * <p>Every implementation is handed the expert map; one whose layout needs none ignores it.
  * Thread-safe; one workspace per thread.
  */
-public sealed interface FusedExperts permits StandardExperts, BatchedExperts, FallbackExperts {
+public sealed interface FusedExperts
+    permits StandardExperts, BatchedExperts, FallbackExperts, CudaExperts {
+
+  /**
+   * The experts for tokens in the standard format that fit {@code kernel} best.
+   *
+   * @param weightAndReduce NO_OP to weigh and reduce here; CONTIGUOUS or DELEGATE to leave one row
+   *     per assignment
+   * @param clock told how long each expert ran
+   * @param team shares what the CPU does; no bit depends on it
+   */
+  static FusedExperts standard(
+      ExpertKernel kernel, WeightAndReduce weightAndReduce, ExpertClock clock, Team team) {
+    return kernel instanceof CudaExpertKernel cuda
+        ? new CudaExperts(cuda, weightAndReduce, clock, team)
+        : new StandardExperts(kernel, weightAndReduce, clock, team);
+  }
 
   /** The format {@link #apply} takes. */
   ActivationFormat activationFormat();

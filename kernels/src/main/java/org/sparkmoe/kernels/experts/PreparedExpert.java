@@ -5,7 +5,7 @@ package org.sparkmoe.kernels.experts;
  * threads; it lives as long as the arena it was prepared in.
  */
 public sealed interface PreparedExpert
-    permits ScalarExpert, PackedExpert, OneDnnExpert, OneDnnStripExpert {
+    permits ScalarExpert, PackedExpert, OneDnnExpert, OneDnnStripExpert, CudaExpert {
 
   /** H. */
   int hidden();

@@ -33,15 +33,20 @@ public final class StandardExperts implements FusedExperts {
   /** As above, by {@code team}, and {@code clock} is told of every kernel call. */
   public StandardExperts(
       ExpertKernel kernel, WeightAndReduce weightAndReduce, ExpertClock clock, Team team) {
+    requireStandard(weightAndReduce);
+    this.kernel = kernel;
+    this.weightAndReduce = weightAndReduce;
+    this.clock = clock;
+    this.team = team;
+  }
+
+  /** Refuses what reduces the other format. */
+  static void requireStandard(WeightAndReduce weightAndReduce) {
     if (weightAndReduce == WeightAndReduce.NAIVE_BATCHED) {
       throw new IllegalArgumentException(
           "NAIVE_BATCHED reduces the batched format; the standard one takes NO_OP, CONTIGUOUS or"
               + " DELEGATE");
     }
-    this.kernel = kernel;
-    this.weightAndReduce = weightAndReduce;
-    this.clock = clock;
-    this.team = team;
   }
 
   @Override

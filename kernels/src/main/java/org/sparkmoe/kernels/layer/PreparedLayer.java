@@ -1,6 +1,7 @@
 package org.sparkmoe.kernels.layer;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 import org.sparkmoe.kernels.combine.InputWeight;
 import org.sparkmoe.kernels.combine.WeightAndReduce;
 import org.sparkmoe.kernels.experts.DispatchedTokens;
@@ -9,7 +10,7 @@ import org.sparkmoe.kernels.experts.ExpertClock;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertLease;
 import org.sparkmoe.kernels.experts.ExpertLoad;
-import org.sparkmoe.kernels.experts.StandardExperts;
+import org.sparkmoe.kernels.experts.FusedExperts;
 import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.quant.LayerCodecs;
@@ -200,6 +201,12 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
     return experts.acquire(id);
   }
 
+  /** Routed expert {@code id}, where it is packed. */
+  @Override
+  public Optional<ExpertLease> acquireIfReady(int id) {
+    return experts.acquireIfReady(id);
+  }
+
   /** Says whether anybody uses the layer: an idle one gives up its experts first. */
   public void setIdle(boolean idle) {
     experts.setIdle(idle);
@@ -357,7 +364,7 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
     }
   }
 
-  private StandardExperts routedExperts(Team team, ExpertClock clock) {
-    return new StandardExperts(kernel, WeightAndReduce.NO_OP, clock, team);
+  private FusedExperts routedExperts(Team team, ExpertClock clock) {
+    return FusedExperts.standard(kernel, WeightAndReduce.NO_OP, clock, team);
   }
 }

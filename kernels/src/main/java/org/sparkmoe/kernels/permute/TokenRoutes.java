@@ -48,6 +48,22 @@ public record TokenRoutes(int tokens, int[] offsets, int[] expertIds, float[] we
     return expertIds.length;
   }
 
+  /** Tokens {@code from} to {@code to} − 1, numbered from 0. */
+  public TokenRoutes slice(int from, int to) {
+    if (from == 0 && to == tokens) {
+      return this;
+    }
+    int first = offsets[from];
+    int last = offsets[to];
+    int[] shifted = new int[to - from + 1];
+    Arrays.setAll(shifted, token -> offsets[from + token] - first);
+    return new TokenRoutes(
+        to - from,
+        shifted,
+        Arrays.copyOfRange(expertIds, first, last),
+        Arrays.copyOfRange(weights, first, last));
+  }
+
   /** The same assignments with weight 1: what is left once the weights multiply the input. */
   public TokenRoutes withUnitWeights() {
     float[] ones = new float[weights.length];

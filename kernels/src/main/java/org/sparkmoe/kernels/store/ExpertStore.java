@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.store;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
@@ -87,6 +88,21 @@ public final class ExpertStore {
       lock.unlock();
     }
     return pack(slot);
+  }
+
+  /** Never waits, so that a thread may call it while it holds leases. */
+  Optional<ExpertLease> acquireIfReady(Slot slot) {
+    lock.lock();
+    try {
+      requireOpen(slot.layer);
+      if (slot.state != Slot.State.READY) {
+        return Optional.empty();
+      }
+      ledger.lend(slot);
+      return Optional.of(slot);
+    } finally {
+      lock.unlock();
+    }
   }
 
   void release(Slot slot) {

@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.store;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.sparkmoe.kernels.experts.ExpertBank;
 import org.sparkmoe.kernels.experts.ExpertLease;
 
@@ -39,6 +40,12 @@ public final class StoredExperts implements ExpertBank, AutoCloseable {
   @Override
   public ExpertLease acquire(int id) {
     return store.acquire(slots[id]);
+  }
+
+  /** Lends expert {@code id} where it is packed. */
+  @Override
+  public Optional<ExpertLease> acquireIfReady(int id) {
+    return store.acquireIfReady(slots[id]);
   }
 
   /**

@@ -17,7 +17,8 @@ import org.sparkmoe.kernels.tensor.ScaleType;
 
 final class BackendSelectorTest {
   private static final Optional<String> NO_ONEDNN = Optional.of("libdnnl.so.3 is missing");
-  private static final Probes MODERN = new Probes(true, 256, true, NO_ONEDNN, NO_ONEDNN);
+  private static final Optional<String> NO_GPU = Optional.of("there is no libcuda.so.1");
+  private static final Probes MODERN = new Probes(true, 256, true, NO_ONEDNN, NO_ONEDNN, NO_GPU);
 
   @Test
   void autoTakesTheFastestAndKeepsTheRefusals() {
@@ -27,21 +28,27 @@ final class BackendSelectorTest {
         .extracting(Refusal::backend)
         .containsExactly(Backend.CUDA, Backend.ONEDNN);
     assertThat(selection)
-        .hasToString(
-            "vector (cuda: it is not part of this version; use onednn, vector or auto;"
-                + " onednn: libdnnl.so.3 is missing)");
+        .hasToString("vector (cuda: there is no libcuda.so.1; onednn: libdnnl.so.3 is missing)");
   }
 
   @Test
   void oneDnnComesBeforeVectorWhereItRuns() {
-    Probes probes = new Probes(true, 256, true, Optional.empty(), Optional.empty());
+    Probes probes = new Probes(true, 256, true, Optional.empty(), Optional.empty(), NO_GPU);
     assertThat(BackendSelector.select(Request.auto(), probes, List.of()).backend())
         .isEqualTo(Backend.ONEDNN);
   }
 
   @Test
+  void aGpuComesFirst() {
+    Probes probes =
+        new Probes(true, 256, true, Optional.empty(), Optional.empty(), Optional.empty());
+    assertThat(BackendSelector.select(Request.auto(), probes, List.of(DType.BF16)))
+        .hasToString("cuda");
+  }
+
+  @Test
   void bf16IsChosenByNameOnly() {
-    Probes probes = new Probes(false, 0, true, NO_ONEDNN, Optional.empty());
+    Probes probes = new Probes(false, 0, true, NO_ONEDNN, Optional.empty(), NO_GPU);
     assertThat(BackendSelector.select(Request.auto(), probes, List.of()).backend())
         .isEqualTo(Backend.SCALAR);
     assertThat(BackendSelector.select(Request.parse("onednn-bf16"), probes, List.of()))
@@ -49,10 +56,12 @@ final class BackendSelectorTest {
   }
 
   @Test
-  void oneDnnIsNotTriedForOtherRequests() {
+  void librariesAreNotTriedForOtherRequests() {
     for (Backend other : List.of(Backend.SCALAR, Backend.VECTOR)) {
-      assertThat(Probes.gather(List.of(other)).refusal(Backend.ONEDNN))
-          .contains("it was not asked for, and so not tried");
+      for (Backend loaded : List.of(Backend.ONEDNN, Backend.CUDA)) {
+        assertThat(Probes.gather(List.of(other)).refusal(loaded))
+            .contains("it was not asked for, and so not tried");
+      }
     }
   }
 
@@ -65,7 +74,7 @@ final class BackendSelectorTest {
   void autoFallsToScalarAndSaysWhy(boolean module, int bits, boolean jit, String reason) {
     Selection selection =
         BackendSelector.select(
-            Request.auto(), new Probes(module, bits, jit, NO_ONEDNN, NO_ONEDNN), List.of());
+            Request.auto(), new Probes(module, bits, jit, NO_ONEDNN, NO_ONEDNN, NO_GPU), List.of());
     assertThat(selection.backend()).isEqualTo(Backend.SCALAR);
     assertThat(selection.refusals()).last().asString().startsWith("vector: ").contains(reason);
   }
@@ -74,14 +83,12 @@ final class BackendSelectorTest {
   void explicitRequestsNeverFallBack() {
     assertThatThrownBy(() -> BackendSelector.select(Request.only(Backend.CUDA), MODERN, List.of()))
         .isInstanceOf(BackendUnavailableException.class)
-        .hasMessage(
-            "backend cuda cannot run here: cuda: it is not part of this version; use onednn, vector"
-                + " or auto");
+        .hasMessage("backend cuda cannot run here: cuda: there is no libcuda.so.1");
     assertThatThrownBy(
             () ->
                 BackendSelector.select(
                     Request.parse("VECTOR"),
-                    new Probes(false, 0, true, NO_ONEDNN, NO_ONEDNN),
+                    new Probes(false, 0, true, NO_ONEDNN, NO_ONEDNN, NO_GPU),
                     List.of()))
         .hasMessageContaining("is not loaded");
   }

@@ -27,6 +27,11 @@ import org.sparkmoe.kernels.testing.Workspaces;
 abstract class ExpertKernelContract {
   abstract ExpertKernel kernel();
 
+  /** Whether it computes quantized weights and intermediates. */
+  boolean computesQuantized() {
+    return true;
+  }
+
   /** Relative L2 error of a row that the kernel promises. */
   double tolerance() {
     return 1e-5;
@@ -101,6 +106,7 @@ abstract class ExpertKernelContract {
   @ParameterizedTest
   @MethodSource("kinds")
   void computesQuantizedWeights(Kind kind) {
+    assumeTrue(computesQuantized(), "quantized layers are refused");
     int[][] shapes = {{1, 1, 1}, {2, 33, 207}, {13, 65, 70}, {5, 264, 136}};
     for (int[] shape : shapes) {
       RandomTensors random = new RandomTensors(shape[1]);
@@ -127,6 +133,7 @@ abstract class ExpertKernelContract {
   @ParameterizedTest
   @MethodSource("codecs")
   void quantizesTheIntermediate(ActivationCodec codec) {
+    assumeTrue(computesQuantized(), "quantized layers are refused");
     for (Kind kind : List.of(kinds().get(1), kinds().get(10), kinds().getLast())) {
       RandomTensors random = new RandomTensors(83);
       ExpertWeights weights = QuantizedTensors.expert(75, 300, true, kind, random);
@@ -146,6 +153,7 @@ abstract class ExpertKernelContract {
   /** The codec of plain weights, and weights of several kinds in one expert. */
   @Test
   void mixesFormats() {
+    assumeTrue(computesQuantized(), "quantized layers are refused");
     RandomTensors random = new RandomTensors(89);
     ActivationCodec codec = codecs().get(1);
     ExpertWeights plain = random.expert(75, 300, true, true, DType.BF16);
@@ -167,6 +175,7 @@ abstract class ExpertKernelContract {
   @ParameterizedTest
   @MethodSource("kinds")
   void announcesWhatPreparingTakes(Kind kind) {
+    assumeTrue(computesQuantized(), "quantized layers are refused");
     RandomTensors random = new RandomTensors(97);
     for (int[] shape : new int[][] {{1, 1}, {33, 130}, {128, 64}}) {
       ExpertWeights weights = QuantizedTensors.expert(shape[0], shape[1], false, kind, random);
@@ -182,6 +191,7 @@ abstract class ExpertKernelContract {
   @ParameterizedTest
   @MethodSource("codecs")
   void aQuantizedRowIgnoresItsNeighbours(ActivationCodec codec) {
+    assumeTrue(computesQuantized(), "quantized layers are refused");
     RandomTensors random = new RandomTensors(101);
     for (Kind kind : List.of(kinds().get(1), kinds().get(14))) {
       ExpertWeights weights = QuantizedTensors.expert(65, 70, true, kind, random);

@@ -3,12 +3,14 @@ package org.sparkmoe.kernels.experts;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
 import org.sparkmoe.kernels.permute.TokenPermutation;
 import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.QuantizedMatrix;
 import org.sparkmoe.kernels.testing.QuantizedTensors;
 import org.sparkmoe.kernels.testing.RandomTensors;
 
@@ -24,6 +26,10 @@ final class FusedExpertsFixture {
       ExpertMap map,
       float[] x,
       List<ExpertWeights> weights) {
+
+    boolean quantized() {
+      return weights.getFirst().w1() instanceof QuantizedMatrix;
+    }
 
     int tokens() {
       return routes.tokens();
@@ -61,17 +67,15 @@ final class FusedExpertsFixture {
           MemorySegment.ofArray(blocks));
     }
 
-    /** {@code Σ_slots w · expert(x)}, token by token, with the scalar kernel. */
-    float[] expected() {
+    /** {@code Σ_slots w · expert(x)}, token by token. */
+    float[] expected(BiFunction<ExpertWeights, float[], float[]> expert) {
       float[] out = new float[x.length];
       for (int token = 0; token < tokens(); token++) {
         float[] row = Arrays.copyOfRange(x, token * hidden, (token + 1) * hidden);
         for (int a = routes.offsets()[token]; a < routes.offsets()[token + 1]; a++) {
           int id = routes.expertIds()[a];
           if (map.local(id) != ExpertMap.REMOTE) {
-            float[] y =
-                ExpertKernelContract.forward(
-                    new ScalarExpertKernel(), weights.get(id), Activation.SILU, row);
+            float[] y = expert.apply(weights.get(id), row);
             for (int h = 0; h < hidden; h++) {
               out[token * hidden + h] += routes.weights()[a] * y[h];
             }

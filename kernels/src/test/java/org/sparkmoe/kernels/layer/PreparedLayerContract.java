@@ -2,6 +2,7 @@ package org.sparkmoe.kernels.layer;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.withinPercentage;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -39,6 +40,11 @@ abstract class PreparedLayerContract {
   private static final int EXPERTS = 6;
 
   abstract ExpertKernel kernel();
+
+  /** Whether it computes quantized weights and intermediates. */
+  boolean computesQuantized() {
+    return true;
+  }
 
   static List<MoeLayerSpec> specs() {
     TopKRule softmax = TopKRule.softmax(2, true);
@@ -82,6 +88,7 @@ abstract class PreparedLayerContract {
   @ParameterizedTest
   @MethodSource("kinds")
   void computesAQuantizedLayer(Kind kind) {
+    assumeTrue(computesQuantized(), "quantized layers are refused");
     for (MoeLayerSpec spec : specs().subList(2, 4)) {
       RandomTensors random = new RandomTensors(51);
       HeapLayer weights = HeapLayer.random(spec, kind, random);
@@ -114,6 +121,7 @@ abstract class PreparedLayerContract {
   @ParameterizedTest
   @MethodSource("activations")
   void quantizesActivations(ActivationCodec codec) {
+    assumeTrue(computesQuantized(), "quantized layers are refused");
     Kind kind = kinds().get(1);
     for (MoeLayerSpec spec : specs().subList(2, 4)) {
       RandomTensors random = new RandomTensors(52);
@@ -177,6 +185,7 @@ abstract class PreparedLayerContract {
   @ParameterizedTest
   @MethodSource("specs")
   void showsEveryIntermediateToItsCodec(MoeLayerSpec spec) {
+    assumeTrue(computesQuantized(), "quantized layers are refused");
     RandomTensors random = new RandomTensors(53);
     HeapLayer weights = HeapLayer.random(spec, true, DType.BF16, random);
     int tokens = 70;

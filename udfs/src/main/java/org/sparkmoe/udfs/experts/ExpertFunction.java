@@ -6,7 +6,6 @@ import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
 import org.sparkmoe.kernels.experts.FusedExperts;
-import org.sparkmoe.kernels.experts.StandardExperts;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.team.Team;
@@ -50,7 +49,7 @@ public final class ExpertFunction implements MapPartitionsFunction<Row, Row> {
     return new Partials(
         layer,
         team,
-        new StandardExperts(layer.kernel(), plan.reduction().experts(), times, team),
+        FusedExperts.standard(layer.kernel(), plan.reduction().experts(), times, team),
         workspace,
         new LaneBlocks(rows, plan, lane),
         scope.kernelThread(),

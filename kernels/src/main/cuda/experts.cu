@@ -1,0 +1,591 @@
+// The feed-forward of mixture-of-experts layers over rows sorted by expert, for compute capability 8.0 and later.
+//
+// Every output is one sum over k in ascending order, made by one thread block: no bit depends on the other rows of a
+// batch, on their number or on the order of the blocks.
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <stdint.h>
+
+namespace {
+
+// Rows of one expert that one block computes: at most the rows of its tile.
+struct Tile {
+  int expert;
+  int first;
+  int rows;
+  int unused;
+};
+
+// The projections of one expert: rows are outputs, padded to kPad inputs with zeros. A bias that is absent is null.
+template <typename T>
+struct Expert {
+  const T* w1;
+  const T* w3;
+  const T* w2;
+  const float* b1;
+  const float* b3;
+  const float* b2;
+};
+
+// As CudaExpertKernel numbers them.
+enum Kind {
+  SILU,
+  GELU,
+  GELU_TANH,
+  SWIGLU_OAI,
+  SWIGLU_STEP,
+  SITU,
+  SILU_NO_MUL,
+  GELU_NO_MUL,
+  GELU_TANH_NO_MUL,
+  RELU2_NO_MUL
+};
+
+struct Activation {
+  int kind;
+  float alpha;
+  float beta;
+  float limit;
+};
+
+// BRIEF: to about 1e-6, which is far below what is lost where the result is stored in 16 bits.
+template <bool BRIEF>
+__device__ __forceinline__ float sigmoid(float x) {
+  return BRIEF ? __fdividef(1.0f, 1.0f + __expf(-x)) : 1.0f / (1.0f + expf(-x));
+}
+
+__device__ __forceinline__ float gelu(float x) { return 0.5f * x * erfcf(-x * 0.70710678118654752f); }
+
+__device__ __forceinline__ float geluTanh(float x) {
+  return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+}
+
+// Comparisons rather than fminf and fmaxf, which drop a NaN.
+__device__ __forceinline__ float atMost(float x, float limit) { return x > limit ? limit : x; }
+
+__device__ __forceinline__ float clamp(float x, float limit) {
+  return x > limit ? limit : (x < -limit ? -limit : x);
+}
+
+template <bool BRIEF>
+__device__ __forceinline__ float activate(const Activation& a, float gate, float up) {
+  if (a.kind == SWIGLU_STEP) {
+    return atMost(gate * sigmoid<BRIEF>(gate), a.limit) * clamp(up, a.limit);
+  }
+  float g = atMost(gate, a.limit);
+  float u = clamp(up, a.limit);
+  switch (a.kind) {
+    case SILU:
+      return g * sigmoid<BRIEF>(g) * u;
+    case GELU:
+      return gelu(g) * u;
+    case GELU_TANH:
+      return geluTanh(g) * u;
+    case SWIGLU_OAI:
+      return g * sigmoid<BRIEF>(a.alpha * g) * (u + a.beta);
+    case SITU: {
+      float bound = a.beta * a.alpha;
+      float bounded = a.alpha == 0.0f ? u : bound * tanhf(u / bound);
+      return a.beta * tanhf(g / a.beta) * sigmoid<BRIEF>(g) * bounded;
+    }
+    case SILU_NO_MUL:
+      return g * sigmoid<BRIEF>(g);
+    case GELU_NO_MUL:
+      return gelu(g);
+    case GELU_TANH_NO_MUL:
+      return geluTanh(g);
+    default:
+      return g < 0.0f ? 0.0f : g * g;
+  }
+}
+
+__device__ __forceinline__ void narrow(float value, __nv_bfloat16& to) { to = __float2bfloat16_rn(value); }
+__device__ __forceinline__ void narrow(float value, __half& to) { to = __float2half_rn(value); }
+__device__ __forceinline__ void narrow(float value, float& to) { to = value; }
+
+__device__ __forceinline__ uint32_t pack(__nv_bfloat16 low, __nv_bfloat16 high) {
+  return (uint32_t)__bfloat16_as_ushort(low) | ((uint32_t)__bfloat16_as_ushort(high) << 16);
+}
+__device__ __forceinline__ uint32_t pack(__half low, __half high) {
+  return (uint32_t)__half_as_ushort(low) | ((uint32_t)__half_as_ushort(high) << 16);
+}
+
+__device__ __forceinline__ void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, __nv_bfloat16) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+__device__ __forceinline__ void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, __half) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+__device__ __forceinline__ void ldmatrix(uint32_t (&r)[4], uint32_t address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(address));
+}
+
+__device__ __forceinline__ void copyAsync(uint32_t to, const void* from) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;\n" ::"r"(to), "l"(from));
+}
+__device__ __forceinline__ void commit() { asm volatile("cp.async.commit_group;\n"); }
+template <int N>
+__device__ __forceinline__ void waitAllBut() {
+  asm volatile("cp.async.wait_group %0;\n" ::"n"(N));
+}
+
+// Tensor cores: a block of 4 warps, each of which makes 64 x 64 of a tile of 128 rows x 128 sums.
+constexpr int kTileCols = 128;
+constexpr int kDepth = 64;   // of k, in one stage: rows of 128 bytes in shared memory
+constexpr int kStages = 3;
+constexpr int kThreads = 128;
+constexpr int kOperandBytes = 128 * kDepth * 2;
+constexpr int kStageBytes = 2 * kOperandBytes;
+
+// 16-byte chunk `chunk` of row `row`, such that eight rows of the same chunk lie in different banks.
+__device__ __forceinline__ uint32_t swizzled(int row, int chunk) { return row * 128 + ((chunk ^ (row & 7)) << 4); }
+
+// The 128 x 128 sums over k of a tile: rows of `a`, and rows of `b` (outputs) that each thread copies from `bFrom`
+// on, every `bStride` rows, up to row `bRows`.
+template <typename T>
+__device__ __forceinline__ void sums(
+    float (&acc)[4][8][4], const T* a, const int (&aRow)[8], const T* b, int bFrom, int bStride, int bRows, int k) {
+  extern __shared__ __align__(128) unsigned char memory[];
+  const uint32_t base = (uint32_t)__cvta_generic_to_shared(memory);
+  const int thread = threadIdx.x;
+  const int lane = thread & 31;
+  const int warpRow = (thread >> 5) & 1;
+  const int warpCol = thread >> 6;
+  const int chunk = thread & 7;
+  const int row = thread >> 3;
+
+  const T* from[8];
+  uint32_t bOffset[8];
+#pragma unroll
+  for (int i = 0; i < 8; i++) {
+    from[i] = a + (int64_t)aRow[i] * k + chunk * 8;
+    int n = bFrom + i * bStride;
+    bOffset[i] = (uint32_t)(n < bRows ? n : bRows - 1) * (uint32_t)k + chunk * 8;
+  }
+  auto load = [&](int step) {
+    uint32_t to = base + (step % kStages) * kStageBytes;
+    int at = step * kDepth;
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+      copyAsync(to + swizzled(row + 16 * i, chunk), from[i] + at);
+    }
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+      copyAsync(to + kOperandBytes + swizzled(row + 16 * i, chunk), b + (size_t)bOffset[i] + at);
+    }
+  };
+
+#pragma unroll
+  for (int m = 0; m < 4; m++) {
+#pragma unroll
+    for (int n = 0; n < 8; n++) {
+#pragma unroll
+      for (int c = 0; c < 4; c++) {
+        acc[m][n][c] = 0.0f;
+      }
+    }
+  }
+  const int steps = k / kDepth;
+#pragma unroll
+  for (int step = 0; step < kStages - 1; step++) {
+    if (step < steps) {
+      load(step);
+    }
+    commit();
+  }
+  const int aLaneRow = warpRow * 64 + (lane & 15);
+  const int aLaneChunk = lane >> 4;
+  const int bLaneRow = warpCol * 64 + (lane & 7) + ((lane >> 4) << 3);
+  const int bLaneChunk = (lane >> 3) & 1;
+  // Two sets of operands in registers: while one is multiplied, the next is read.
+  uint32_t af[2][4][4];
+  uint32_t bf[2][4][4];
+  auto read = [&](int set, uint32_t stage, int kk) {
+#pragma unroll
+    for (int m = 0; m < 4; m++) {
+      ldmatrix(af[set][m], stage + swizzled(aLaneRow + m * 16, kk * 2 + aLaneChunk));
+    }
+#pragma unroll
+    for (int n = 0; n < 4; n++) {
+      ldmatrix(bf[set][n], stage + kOperandBytes + swizzled(bLaneRow + n * 16, kk * 2 + bLaneChunk));
+    }
+  };
+  constexpr int kSlices = kDepth / 16;
+  waitAllBut<kStages - 2>();
+  __syncthreads();
+  read(0, base, 0);
+#pragma unroll 1
+  for (int step = 0; step < steps; step++) {
+    const uint32_t stage = base + (step % kStages) * kStageBytes;
+    const uint32_t next = base + ((step + 1) % kStages) * kStageBytes;
+#pragma unroll
+    for (int kk = 0; kk < kSlices; kk++) {
+      if (kk == kSlices - 1) {
+        // The next stage has arrived, and after the barrier nobody reads this one any more.
+        waitAllBut<kStages - 2>();
+        __syncthreads();
+        read((kk + 1) & 1, next, 0);
+      } else {
+        read((kk + 1) & 1, stage, kk + 1);
+      }
+      if (kk == 0) {
+        if (step + kStages - 1 < steps) {
+          load(step + kStages - 1);
+        }
+        commit();
+      }
+#pragma unroll
+      for (int m = 0; m < 4; m++) {
+#pragma unroll
+        for (int n = 0; n < 4; n++) {
+          mma(acc[m][2 * n], af[kk & 1][m], bf[kk & 1][n][0], bf[kk & 1][n][1], T());
+          mma(acc[m][2 * n + 1], af[kk & 1][m], bf[kk & 1][n][2], bf[kk & 1][n][3], T());
+        }
+      }
+    }
+  }
+}
+
+// The rows of a tile that this thread copies; past the last one the last one again, which is not stored.
+__device__ __forceinline__ void tileRows(const Tile& tile, const int* rowOfOrNull, int (&rows)[8]) {
+#pragma unroll
+  for (int i = 0; i < 8; i++) {
+    int row = (threadIdx.x >> 3) + 16 * i;
+    row = tile.first + (row < tile.rows ? row : tile.rows - 1);
+    rows[i] = rowOfOrNull == nullptr ? row : rowOfOrNull[row];
+  }
+}
+
+template <typename T, bool GATED>
+__device__ __forceinline__ void inner(
+    const T* x, const int* tokenOfOrNull, const Tile* tiles, const Expert<T>* experts, T* out, int k, int cols,
+    int stride, Activation activation) {
+  const Tile tile = tiles[blockIdx.y];
+  const Expert<T> expert = experts[tile.expert];
+  const int first = blockIdx.x * (GATED ? kTileCols / 2 : kTileCols);
+  int rows[8];
+  tileRows(tile, tokenOfOrNull, rows);
+  float acc[4][8][4];
+  // Gated: outputs of gate and up alternate by eights, so that a thread holds both sums of an output.
+  const int row = threadIdx.x >> 3;
+  if (GATED) {
+    const T* w = (row & 8) == 0 ? expert.w1 : expert.w3;
+    sums<T>(acc, x, rows, w, first + (row & 7), 8, cols, k);
+  } else {
+    sums<T>(acc, x, rows, expert.w1, first + row, 16, cols, k);
+  }
+  // Through shared memory, so that the formula is compiled once and a warp writes whole rows.
+  extern __shared__ __align__(128) unsigned char memory[];
+  float* shared = (float*)memory;
+  constexpr int kPitch = kTileCols + 4;
+  const int lane = threadIdx.x & 31;
+  const int warpRow = (threadIdx.x >> 5) & 1;
+  const int warpCol = threadIdx.x >> 6;
+  waitAllBut<0>();
+  __syncthreads();
+#pragma unroll
+  for (int m = 0; m < 4; m++) {
+#pragma unroll
+    for (int n = 0; n < 8; n++) {
+      float* to = shared + (warpRow * 64 + m * 16 + (lane >> 2)) * kPitch + warpCol * 64 + n * 8 + (lane & 3) * 2;
+      *(float2*)to = make_float2(acc[m][n][0], acc[m][n][1]);
+      *(float2*)(to + 8 * kPitch) = make_float2(acc[m][n][2], acc[m][n][3]);
+    }
+  }
+  __syncthreads();
+  // A thread makes four outputs of every kStep-th row.
+  constexpr int kQuads = (GATED ? kTileCols / 2 : kTileCols) / 4;
+  constexpr int kStep = kThreads / kQuads;
+  const int output = threadIdx.x % kQuads * 4;
+  const int col = first + output;
+  if (col >= stride) {
+    return;
+  }
+  float gateBias[4];
+  float upBias[4];
+#pragma unroll
+  for (int c = 0; c < 4; c++) {
+    gateBias[c] = expert.b1 != nullptr && col + c < cols ? expert.b1[col + c] : 0.0f;
+    upBias[c] = GATED && expert.b3 != nullptr && col + c < cols ? expert.b3[col + c] : 0.0f;
+  }
+  const float* from = shared + (GATED ? (output >> 3) * 16 + (output & 7) : output);
+#pragma unroll 1
+  for (int at = threadIdx.x / kQuads; at < tile.rows; at += kStep) {
+    const float4 gates = *(const float4*)(from + at * kPitch);
+    const float4 ups = GATED ? *(const float4*)(from + at * kPitch + 8) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    const float gate[4] = {gates.x, gates.y, gates.z, gates.w};
+    const float up[4] = {ups.x, ups.y, ups.z, ups.w};
+    T value[4];
+#pragma unroll
+    for (int c = 0; c < 4; c++) {
+      // The padding is read by the next product.
+      narrow(col + c < cols ? activate<true>(activation, gate[c] + gateBias[c], up[c] + upBias[c]) : 0.0f, value[c]);
+    }
+    *(uint2*)(out + (int64_t)(tile.first + at) * stride + col) =
+        make_uint2(pack(value[0], value[1]), pack(value[2], value[3]));
+  }
+}
+
+template <typename T>
+__device__ __forceinline__ void outer(
+    const T* x, const Tile* tiles, const Expert<T>* experts, float* out, int k, int cols) {
+  const Tile tile = tiles[blockIdx.y];
+  const Expert<T> expert = experts[tile.expert];
+  const int first = blockIdx.x * kTileCols;
+  int rows[8];
+  tileRows(tile, nullptr, rows);
+  float acc[4][8][4];
+  sums<T>(acc, x, rows, expert.w2, first + (threadIdx.x >> 3), 16, cols, k);
+  const int lane = threadIdx.x & 31;
+  const int warpRow = (threadIdx.x >> 5) & 1;
+  const int warpCol = threadIdx.x >> 6;
+#pragma unroll
+  for (int n = 0; n < 8; n++) {
+    const int col = first + warpCol * 64 + n * 8 + (lane & 3) * 2;
+    float bias[2];
+#pragma unroll
+    for (int c = 0; c < 2; c++) {
+      bias[c] = expert.b2 != nullptr && col + c < cols ? expert.b2[col + c] : 0.0f;
+    }
+#pragma unroll
+    for (int m = 0; m < 4; m++) {
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const int at = warpRow * 64 + m * 16 + half * 8 + (lane >> 2);
+        if (at < tile.rows) {
+          float* to = out + (int64_t)(tile.first + at) * cols + col;
+          float low = acc[m][n][half * 2] + bias[0];
+          float high = acc[m][n][half * 2 + 1] + bias[1];
+          if ((cols & 1) == 0 && col < cols) {
+            *(float2*)to = make_float2(low, high);
+          } else {
+            if (col < cols) {
+              to[0] = low;
+            }
+            if (col + 1 < cols) {
+              to[1] = high;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// f32: a block of 256 threads, each of which makes 4 x 4 of a tile of 64 x 64 sums with fused multiply-add.
+constexpr int kPlainTile = 64;
+constexpr int kPlainDepth = 16;
+
+struct PlainMemory {
+  float a[kPlainDepth][kPlainTile + 4];
+  float b[kPlainDepth][kPlainTile + 4];
+};
+
+// `aRow` and `bRow` are the rows that this thread copies, four values of k at a time.
+__device__ __forceinline__ void plainSums(
+    float (&acc)[4][4], PlainMemory& memory, const float* a, int64_t aRow, const float* b, int64_t bRow, int k) {
+  const int copied = threadIdx.x >> 2;
+  const int part = (threadIdx.x & 3) * 4;
+  const int m0 = (threadIdx.x >> 4) * 4;
+  const int n0 = threadIdx.x & 15;
+#pragma unroll
+  for (int m = 0; m < 4; m++) {
+#pragma unroll
+    for (int n = 0; n < 4; n++) {
+      acc[m][n] = 0.0f;
+    }
+  }
+  for (int at = 0; at < k; at += kPlainDepth) {
+    float4 av = *(const float4*)(a + aRow * k + at + part);
+    float4 bv = *(const float4*)(b + bRow * k + at + part);
+    __syncthreads();
+    memory.a[part][copied] = av.x;
+    memory.a[part + 1][copied] = av.y;
+    memory.a[part + 2][copied] = av.z;
+    memory.a[part + 3][copied] = av.w;
+    memory.b[part][copied] = bv.x;
+    memory.b[part + 1][copied] = bv.y;
+    memory.b[part + 2][copied] = bv.z;
+    memory.b[part + 3][copied] = bv.w;
+    __syncthreads();
+#pragma unroll
+    for (int kk = 0; kk < kPlainDepth; kk++) {
+#pragma unroll
+      for (int m = 0; m < 4; m++) {
+        float av1 = memory.a[kk][m0 + m];
+#pragma unroll
+        for (int n = 0; n < 4; n++) {
+          acc[m][n] = fmaf(av1, memory.b[kk][n0 + 16 * n], acc[m][n]);
+        }
+      }
+    }
+  }
+}
+
+template <bool GATED>
+__device__ __forceinline__ void plainInner(
+    const float* x, const int* tokenOfOrNull, const Tile* tiles, const Expert<float>* experts, float* out, int k,
+    int cols, int stride, Activation activation) {
+  __shared__ PlainMemory memory;
+  const Tile tile = tiles[blockIdx.y];
+  const Expert<float> expert = experts[tile.expert];
+  const int first = blockIdx.x * (GATED ? kPlainTile / 2 : kPlainTile);
+  const int copied = threadIdx.x >> 2;
+  const int row = tile.first + (copied < tile.rows ? copied : tile.rows - 1);
+  // Gated: 32 outputs of gate, then the same of up.
+  const bool isUp = GATED && copied >= 32;
+  const int wanted = first + (GATED ? copied & 31 : copied);
+  float acc[4][4];
+  plainSums(acc, memory, x, tokenOfOrNull == nullptr ? row : tokenOfOrNull[row], isUp ? expert.w3 : expert.w1,
+            wanted < cols ? wanted : cols - 1, k);
+  __shared__ float shared[kPlainTile][kPlainTile + 1];
+#pragma unroll
+  for (int m = 0; m < 4; m++) {
+#pragma unroll
+    for (int n = 0; n < 4; n++) {
+      shared[(threadIdx.x >> 4) * 4 + m][(threadIdx.x & 15) + 16 * n] = acc[m][n];
+    }
+  }
+  __syncthreads();
+  constexpr int kOutputs = GATED ? kPlainTile / 2 : kPlainTile;
+#pragma unroll 1
+  for (int i = threadIdx.x; i < tile.rows * kOutputs; i += 256) {
+    const int at = i / kOutputs;
+    const int output = i % kOutputs;
+    const int col = first + output;
+    if (col < stride) {
+      float value = 0.0f;
+      if (col < cols) {
+        const float gate = shared[at][output] + (expert.b1 != nullptr ? expert.b1[col] : 0.0f);
+        const float up =
+            GATED ? shared[at][output + kOutputs] + (expert.b3 != nullptr ? expert.b3[col] : 0.0f) : 0.0f;
+        value = activate<false>(activation, gate, up);
+      }
+      out[(int64_t)(tile.first + at) * stride + col] = value;
+    }
+  }
+}
+
+__device__ __forceinline__ void plainOuter(
+    const float* x, const Tile* tiles, const Expert<float>* experts, float* out, int k, int cols) {
+  __shared__ PlainMemory memory;
+  const Tile tile = tiles[blockIdx.y];
+  const Expert<float> expert = experts[tile.expert];
+  const int first = blockIdx.x * kPlainTile;
+  const int copied = threadIdx.x >> 2;
+  const int wanted = first + copied;
+  float acc[4][4];
+  plainSums(acc, memory, x, tile.first + (copied < tile.rows ? copied : tile.rows - 1), expert.w2,
+            wanted < cols ? wanted : cols - 1, k);
+#pragma unroll
+  for (int n = 0; n < 4; n++) {
+    const int col = first + (threadIdx.x & 15) + 16 * n;
+    if (col >= cols) {
+      continue;
+    }
+    const float bias = expert.b2 != nullptr ? expert.b2[col] : 0.0f;
+#pragma unroll
+    for (int m = 0; m < 4; m++) {
+      const int at = (threadIdx.x >> 4) * 4 + m;
+      if (at < tile.rows) {
+        out[(int64_t)(tile.first + at) * cols + col] = acc[m][n] + bias;
+      }
+    }
+  }
+}
+
+// Rows of `cols` values to rows of `stride`, zeros between; one block a row.
+template <typename T>
+__device__ __forceinline__ void pad(const float* from, T* to, int cols, int stride) {
+  const int64_t row = blockIdx.x;
+  for (int col = threadIdx.x; col < stride; col += blockDim.x) {
+    narrow(col < cols ? from[row * cols + col] : 0.0f, to[row * stride + col]);
+  }
+}
+
+}  // namespace
+
+// Rows of x are those of tokens; k, cols and stride count values: k padded inputs, cols outputs, stride padded outputs.
+#define INNER(NAME, T, GATED)                                                                                       \
+  extern "C" __global__ void __launch_bounds__(kThreads, 2)                                                         \
+      NAME(const T* x, const int* tokenOfOrNull, const Tile* tiles, const Expert<T>* experts, T* out, int k, int cols, \
+           int stride, int kind, float alpha, float beta, float limit) {                                            \
+    inner<T, GATED>(x, tokenOfOrNull, tiles, experts, out, k, cols, stride, Activation{kind, alpha, beta, limit});   \
+  }
+
+INNER(inner_gated_bf16, __nv_bfloat16, true)
+INNER(inner_gated_f16, __half, true)
+INNER(inner_plain_bf16, __nv_bfloat16, false)
+INNER(inner_plain_f16, __half, false)
+
+#define INNER_F32(NAME, GATED)                                                                                      \
+  extern "C" __global__ void __launch_bounds__(256)                                                                 \
+      NAME(const float* x, const int* tokenOfOrNull, const Tile* tiles, const Expert<float>* experts, float* out,   \
+           int k, int cols, int stride, int kind, float alpha, float beta, float limit) {                           \
+    plainInner<GATED>(x, tokenOfOrNull, tiles, experts, out, k, cols, stride, Activation{kind, alpha, beta, limit}); \
+  }
+
+INNER_F32(inner_gated_f32, true)
+INNER_F32(inner_plain_f32, false)
+
+#define OUTER(NAME, T)                                                                                             \
+  extern "C" __global__ void __launch_bounds__(kThreads, 2)                                                        \
+      NAME(const T* x, const Tile* tiles, const Expert<T>* experts, float* out, int k, int cols) {                 \
+    outer<T>(x, tiles, experts, out, k, cols);                                                                     \
+  }
+
+OUTER(outer_bf16, __nv_bfloat16)
+OUTER(outer_f16, __half)
+
+extern "C" __global__ void __launch_bounds__(256)
+    outer_f32(const float* x, const Tile* tiles, const Expert<float>* experts, float* out, int k, int cols) {
+  plainOuter(x, tiles, experts, out, k, cols);
+}
+
+extern "C" __global__ void pad_bf16(const float* from, __nv_bfloat16* to, int cols, int stride) {
+  pad(from, to, cols, stride);
+}
+extern "C" __global__ void pad_f16(const float* from, __half* to, int cols, int stride) {
+  pad(from, to, cols, stride);
+}
+extern "C" __global__ void pad_f32(const float* from, float* to, int cols, int stride) {
+  pad(from, to, cols, stride);
+}
+
+// out[token] = the sum over its assignments a, in their order from +0, of weight[a] * rows[rowOf[a]]; rows that are
+// elsewhere are skipped. Each product is rounded before it is added. One block a token.
+extern "C" __global__ void combine(
+    const float* rows, const int* rowOf, const float* weights, const int* offsets, float* out, int cols) {
+  const int64_t token = blockIdx.x;
+  const int from = offsets[token];
+  const int to = offsets[token + 1];
+  for (int col = threadIdx.x; col < cols; col += blockDim.x) {
+    float sum = 0.0f;
+    for (int a = from; a < to; a++) {
+      const int row = rowOf[a];
+      if (row >= 0) {
+        sum = __fadd_rn(sum, __fmul_rn(weights[a], rows[(int64_t)row * cols + col]));
+      }
+    }
+    out[token * cols + col] = sum;
+  }
+}
+
+// out[a] = rows[rowOf[a]], and zeros where the row is elsewhere. One block an assignment.
+extern "C" __global__ void scatter(const float* rows, const int* rowOf, float* out, int cols) {
+  const int64_t assignment = blockIdx.x;
+  const int row = rowOf[assignment];
+  for (int col = threadIdx.x; col < cols; col += blockDim.x) {
+    out[assignment * cols + col] = row < 0 ? 0.0f : rows[(int64_t)row * cols + col];
+  }
+}

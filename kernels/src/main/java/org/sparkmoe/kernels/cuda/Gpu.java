@@ -1,0 +1,243 @@
+package org.sparkmoe.kernels.cuda;
+
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.BlockingDeque;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.LinkedBlockingDeque;
+
+/**
+ * One GPU: its context, our kernels, its memory, and the lanes that work runs in. All threads of a
+ * process share it; as many batches are under way as there are lanes, so that one is copied while
+ * another is computed. Thread-safe.
+ */
+public final class Gpu implements AutoCloseable {
+  /** System property with the number of the GPU to use; 0 without it. */
+  public static final String DEVICE_PROPERTY = "spark.moe.cuda.device";
+
+  /** One copies to the GPU, one computes, one copies back. */
+  static final int LANES = 3;
+
+  private static final int ALIGNMENT = 256;
+
+  /** Rows that fit into the grid of every kernel. */
+  private static final int MOST_ROWS = 1 << 20;
+
+  /** Of the memory, for the rows of a lane. */
+  private static final int SHARE = 16 * LANES;
+
+  private final Driver driver;
+  private final DeviceInfo info;
+  private final long context;
+  private final Owned owned;
+  private final Kernels kernels;
+  private final List<Lane> lanes = new ArrayList<>();
+
+  /** The one that was used last comes first: its buffers are there. */
+  private final BlockingDeque<Lane> free = new LinkedBlockingDeque<>();
+
+  private Gpu(Driver driver, DeviceInfo info, long context, Owned owned) {
+    this.driver = driver;
+    this.info = info;
+    this.context = context;
+    this.owned = owned;
+    this.kernels = Kernels.load(driver, owned);
+    for (int number = 0; number < LANES; number++) {
+      lanes.add(new Lane(this, Stream.open(driver, owned)));
+    }
+    free.addAll(lanes);
+  }
+
+  /**
+   * Opens GPU {@code ordinal} and loads our kernels.
+   *
+   * @throws CudaException where there is none, or it cannot run them; the message says what is
+   *     missing
+   */
+  static Gpu open(Driver driver, int ordinal) {
+    CudaBindings cuda = driver.bindings();
+    int result = driver.result("cuInit", cuda.init(), 0);
+    if (result == Driver.NO_DEVICE) {
+      throw new CudaException(
+          "the NVIDIA driver sees no GPU (%s); use onednn, vector or auto"
+              .formatted(driver.failure(result, "cuInit").getMessage()));
+    }
+    driver.check(result, "cuInit");
+    DeviceInfo info = DeviceInfo.of(driver, ordinal);
+    info.refusal()
+        .ifPresent(
+            reason -> {
+              throw new CudaException(reason);
+            });
+    Owned owned = new Owned(driver);
+    try {
+      long context =
+          driver.create("cuDevicePrimaryCtxRetain", cuda.devicePrimaryCtxRetain(), info.ordinal());
+      owned.own(info.ordinal(), "cuDevicePrimaryCtxRelease", cuda.devicePrimaryCtxRelease());
+      driver.call("cuCtxSetCurrent", cuda.ctxSetCurrent(), context);
+      return new Gpu(driver, info, context, owned);
+    } catch (CudaException e) {
+      closeAfter(e, owned);
+      throw e;
+    }
+  }
+
+  private static void closeAfter(CudaException cause, Owned owned) {
+    try {
+      owned.close();
+    } catch (CudaException e) {
+      cause.addSuppressed(e);
+    }
+  }
+
+  /**
+   * Memory on the GPU that lives as long as {@code arena}. The segment is an address for kernels
+   * and copies; the CPU cannot touch it.
+   *
+   * @throws CudaException where there is not enough, with what is free
+   */
+  @SuppressWarnings("restricted") // the size is what was allocated
+  public MemorySegment allocate(long bytes, Arena arena) {
+    long address = allocate(bytes);
+    return MemorySegment.ofAddress(address)
+        .reinterpret(bytes, arena, segment -> free(segment.address()));
+  }
+
+  /**
+   * Page-locked memory of the machine that lives as long as {@code arena}: the GPU reads and writes
+   * it without help of the CPU.
+   */
+  @SuppressWarnings("restricted") // the size is what was allocated
+  public MemorySegment pinned(long bytes, Arena arena) {
+    enter();
+    CudaBindings cuda = driver.bindings();
+    long address = driver.create("cuMemHostAlloc", cuda.memHostAlloc(), bytes, 0);
+    return MemorySegment.ofAddress(address)
+        .reinterpret(
+            bytes,
+            arena,
+            segment -> {
+              enter();
+              driver.call("cuMemFreeHost", cuda.memFreeHost(), segment.address());
+            });
+  }
+
+  /** As {@link #allocate(long, Arena)}, given back with {@link #free}. */
+  long allocate(long bytes) {
+    enter();
+    try (Arena temporary = Arena.ofConfined()) {
+      MemorySegment address = temporary.allocate(JAVA_LONG);
+      int result =
+          driver.result("cuMemAlloc_v2", driver.bindings().memAlloc(), address, Math.max(bytes, 1));
+      if (result == Driver.OUT_OF_MEMORY) {
+        throw new CudaException(
+            """
+            GPU %d, %s, has %d of %d bytes free, %d more are needed; lower --weight-memory, or use \
+            onednn or vector\
+            """
+                .formatted(info.ordinal(), info.name(), freeBytes(), info.bytes(), bytes));
+      }
+      driver.check(result, "cuMemAlloc_v2");
+      return address.get(JAVA_LONG, 0);
+    }
+  }
+
+  void free(long address) {
+    enter();
+    driver.call("cuMemFree_v2", driver.bindings().memFree(), address);
+  }
+
+  /** Bytes that nobody holds at this moment. */
+  public long freeBytes() {
+    enter();
+    try (Arena temporary = Arena.ofConfined()) {
+      MemorySegment free = temporary.allocate(JAVA_LONG);
+      MemorySegment total = temporary.allocate(JAVA_LONG);
+      driver.call("cuMemGetInfo_v2", driver.bindings().memGetInfo(), free, total);
+      return free.get(JAVA_LONG, 0);
+    }
+  }
+
+  /** Bytes of memory, used or not. */
+  public long bytes() {
+    return info.bytes();
+  }
+
+  /** {@code bytes} rounded up to what the parts of one allocation are aligned to. */
+  public static long aligned(long bytes) {
+    return Math.ceilDiv(bytes, ALIGNMENT) * ALIGNMENT;
+  }
+
+  /** Copies native memory to the GPU and waits until it is there. */
+  public void upload(MemorySegment from, long to) {
+    enter();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment source = from;
+      if (!from.isNative()) {
+        source = arena.allocate(from.byteSize(), Float.BYTES).copyFrom(from);
+      }
+      // A stream of its own: weights arrive while a batch is computed.
+      try (Owned temporary = new Owned(driver)) {
+        Stream own = Stream.open(driver, temporary);
+        own.upload(source, to);
+        own.synchronize();
+      }
+    }
+  }
+
+  /** Rows of a batch, at most: so few that most of the memory is for weights. */
+  public int rowsAtOnce(GpuShape shape) {
+    return Math.clamp(info.bytes() / SHARE / shape.rowBytes(), 1, MOST_ROWS);
+  }
+
+  /**
+   * Takes a lane for one batch, and waits where there is none; closing the lane frees it. A thread
+   * that holds a lane asks for no other.
+   *
+   * @throws CancellationException where the thread is interrupted while it waits
+   */
+  public Lane lane() {
+    enter();
+    try {
+      return free.takeFirst();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw (CancellationException)
+          new CancellationException("interrupted while waiting for the GPU").initCause(e);
+    }
+  }
+
+  void leave(Lane lane) {
+    free.addFirst(lane);
+  }
+
+  /** Makes the context that of the calling thread. */
+  private void enter() {
+    driver.call("cuCtxSetCurrent", driver.bindings().ctxSetCurrent(), context);
+  }
+
+  Driver driver() {
+    return driver;
+  }
+
+  Kernels kernels() {
+    return kernels;
+  }
+
+  @Override
+  public String toString() {
+    return info.toString();
+  }
+
+  /** Gives everything back, the context last. Only for one that is not shared with the process. */
+  @Override
+  public void close() {
+    enter();
+    lanes.forEach(Lane::free);
+    owned.close();
+  }
+}

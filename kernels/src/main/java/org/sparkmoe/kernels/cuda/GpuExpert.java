@@ -1,0 +1,94 @@
+package org.sparkmoe.kernels.cuda;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.Matrix;
+
+/**
+ * The projections of an expert in the memory of a GPU: addresses, 0 for what is absent.
+ *
+ * @param memory holds them all, as long as its arena
+ */
+public record GpuExpert(
+    GpuShape shape, MemorySegment memory, long w1, long w3, long w2, long b1, long b3, long b2) {
+
+  /**
+   * Copies an expert to {@code gpu}.
+   *
+   * @param w1 I × H of the type of {@code shape}, like the others
+   * @param w3OrNull absent where the shape is not gated
+   * @param arena owns the memory on the GPU
+   * @throws CudaException where the GPU has no room, with what is free
+   */
+  public static GpuExpert upload(
+      Gpu gpu,
+      GpuShape shape,
+      Matrix w1,
+      Matrix w3OrNull,
+      Matrix w2,
+      float[] b1OrNull,
+      float[] b3OrNull,
+      float[] b2OrNull,
+      Arena arena) {
+    try (Arena staging = Arena.ofConfined()) {
+      MemorySegment memory = gpu.allocate(shape.bytes(), arena);
+      Writer writer = new Writer(gpu, staging, memory.address());
+      return new GpuExpert(
+          shape,
+          memory,
+          writer.matrix(w1, shape.paddedHidden(), shape.innerBytes()),
+          w3OrNull == null ? 0 : writer.matrix(w3OrNull, shape.paddedHidden(), shape.innerBytes()),
+          writer.matrix(w2, shape.paddedIntermediate(), shape.outerBytes()),
+          writer.bias(b1OrNull),
+          writer.bias(b3OrNull),
+          writer.bias(b2OrNull));
+    }
+  }
+
+  /** Bytes on the GPU. */
+  public long bytes() {
+    return memory.byteSize();
+  }
+
+  /** Puts parts behind each other. */
+  private static final class Writer {
+    private final Gpu gpu;
+    private final Arena staging;
+    private long next;
+
+    Writer(Gpu gpu, Arena staging, long start) {
+      this.gpu = gpu;
+      this.staging = staging;
+      this.next = start;
+    }
+
+    long matrix(Matrix matrix, int stride, long bytes) {
+      MemorySegment data = matrix.data();
+      if (matrix.cols() != stride) {
+        long rowBytes = matrix.dtype().bytes(matrix.cols());
+        long strideBytes = matrix.dtype().bytes(stride);
+        data = staging.allocate(matrix.rows() * strideBytes, Float.BYTES);
+        for (int row = 0; row < matrix.rows(); row++) {
+          MemorySegment.copy(matrix.data(), row * rowBytes, data, row * strideBytes, rowBytes);
+        }
+      }
+      return put(data, bytes);
+    }
+
+    long bias(float[] valuesOrNull) {
+      if (valuesOrNull == null) {
+        return 0;
+      }
+      MemorySegment data = staging.allocateFrom(DType.LE_FLOAT, valuesOrNull);
+      return put(data, GpuShape.biasBytes(valuesOrNull.length));
+    }
+
+    private long put(MemorySegment data, long bytes) {
+      long at = next;
+      gpu.upload(data, at);
+      next += bytes;
+      return at;
+    }
+  }
+}

@@ -1,0 +1,183 @@
+package org.sparkmoe.kernels.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.Matrix;
+
+/** Everything but the kernels, over a driver that only keeps books. */
+final class GpuTest {
+  private final FakeDriver fake = new FakeDriver();
+
+  @AfterEach
+  void close() {
+    fake.close();
+  }
+
+  @Test
+  void aGpuSaysWhatItIs() {
+    try (Gpu gpu = Gpu.open(fake.driver(), 0)) {
+      assertThat(gpu)
+          .hasToString("GPU 0, Fake 9000, compute capability 9.0, 8.0 GiB, driver for CUDA 12.4");
+      assertThat(gpu.freeBytes()).isEqualTo(fake.freeBytes);
+    }
+  }
+
+  @Test
+  void aDriverWithoutAGpuIsRefused() {
+    fake.results.put("cuInit", Driver.NO_DEVICE);
+    assertRefused(
+        "the NVIDIA driver sees no GPU (cuInit: CUDA_ERROR_FAKE_100 (100), fake error 100); use"
+            + " onednn, vector or auto");
+  }
+
+  @Test
+  void aNumberThatNoGpuHasIsRefused() {
+    fake.devices = 2;
+    assertThatThrownBy(() -> Gpu.open(fake.driver(), 2))
+        .isInstanceOf(CudaException.class)
+        .hasMessage(
+            "GPU 2 was asked for and there are 0 to 1; set -Dspark.moe.cuda.device to one of them");
+  }
+
+  @Test
+  void anOldGpuIsRefused() {
+    fake.major = 7;
+    fake.minor = 5;
+    assertRefused(
+        "GPU 0, Fake 9000, has compute capability 7.5, at least 8.0 is needed; use onednn or"
+            + " vector");
+  }
+
+  @Test
+  void anOldDriverIsRefused() {
+    fake.version = 10020;
+    assertRefused(
+        "the NVIDIA driver is for CUDA 10.2, at least 11.0 is needed; install driver 450 or later");
+  }
+
+  @Test
+  void aFunctionThatTheDriverLacksIsNamed() {
+    fake.missing.add("cuMemHostAlloc");
+    assertThatThrownBy(fake::driver).hasMessageContaining("cuMemHostAlloc");
+  }
+
+  @Test
+  void aFailureHasItsCallAndResultByNameNumberAndText() {
+    try (Gpu gpu = Gpu.open(fake.driver(), 0);
+        Lane lane = gpu.lane()) {
+      fake.results.put("cuStreamSynchronize", 700);
+      MemorySegment x = MemorySegment.ofArray(new float[8]);
+      GpuShape shape = new GpuShape(DType.BF16, 8, 8, true);
+      assertThatThrownBy(() -> lane.load(shape, 1, x, null, 1))
+          .isInstanceOf(CudaException.class)
+          .hasMessage("cuStreamSynchronize: CUDA_ERROR_FAKE_700 (700), fake error 700");
+      fake.results.clear();
+    }
+  }
+
+  @Test
+  void memoryThatIsNotThereIsRefusedWithWhatIsFree() {
+    try (Gpu gpu = Gpu.open(fake.driver(), 0);
+        Arena arena = Arena.ofConfined()) {
+      fake.results.put("cuMemAlloc_v2", Driver.OUT_OF_MEMORY);
+      assertThatThrownBy(() -> gpu.allocate(5_000_000_000L, arena))
+          .isInstanceOf(CudaException.class)
+          .hasMessage(
+              "GPU 0, Fake 9000, has 3221225472 of 8589934592 bytes free, 5000000000 more are"
+                  + " needed; lower --weight-memory, or use onednn or vector");
+    }
+  }
+
+  @Test
+  void everythingIsGivenBackInTheReverseOrder() {
+    Gpu gpu = Gpu.open(fake.driver(), 0);
+    try (Arena arena = Arena.ofConfined()) {
+      gpu.allocate(64, arena);
+    }
+    gpu.close();
+    assertThat(fake.calls).contains("alloc 64").anyMatch(call -> call.startsWith("cuMemFree_v2"));
+    List<String> made =
+        fake.calls.stream()
+            .filter(call -> call.matches("cu(Stream|Event)Create = .*|cuModuleLoad.*"))
+            .map(call -> call.replaceAll(".* = ", ""))
+            .toList();
+    assertThat(made).hasSize(1 + 3 * Gpu.LANES);
+    List<String> gone =
+        fake.calls.stream()
+            .filter(call -> call.matches("cu(Stream|Event)Destroy.*|cuModuleUnload.*"))
+            .map(call -> call.replaceAll(".* ", ""))
+            .toList();
+    assertThat(gone).isEqualTo(made.reversed());
+    assertThat(fake.calls).last().isEqualTo("cuDevicePrimaryCtxRelease_v2 0");
+  }
+
+  @Test
+  void aModuleThatDoesNotLoadLeavesNothing() {
+    fake.results.put("cuModuleLoadDataEx", 222);
+    assertRefused("cuModuleLoadDataEx: CUDA_ERROR_FAKE_222 (222), fake error 222");
+    assertThat(fake.calls).last().isEqualTo("cuDevicePrimaryCtxRelease_v2 0");
+  }
+
+  @Test
+  void everyTileOfEveryExpertIsLaunched() {
+    try (Gpu gpu = Gpu.open(fake.driver(), 0);
+        Arena arena = Arena.ofConfined()) {
+      GpuShape shape = new GpuShape(DType.BF16, 100, 70, true);
+      GpuExpert expert = expert(gpu, shape, arena);
+      assertThat(expert.bytes()).isEqualTo(shape.bytes());
+      String inner = handle("inner_gated_bf16");
+      String outer = handle("outer_bf16");
+      fake.calls.clear();
+      try (Lane lane = gpu.lane()) {
+        MemorySegment x = arena.allocate(4L * 100 * 400);
+        lane.load(shape, 400, x, null, 400);
+        GpuActivation silu = new GpuActivation(0, 0, 0, Float.POSITIVE_INFINITY);
+        List<Lane.Piece> pieces =
+            List.of(new Lane.Piece(expert, 0, 129), new Lane.Piece(expert, 129, 271));
+        assertThat(lane.run(pieces, silu)).isEqualTo(2_500_000);
+        assertThat(lane.run(List.of(), silu)).isZero();
+      }
+      // 2 + 3 tiles of 128 rows; 70 outputs of two sums are two tiles of 128, 100 of one sum are
+      // one
+      assertThat(fake.calls)
+          .contains(
+              "launch [%s, 2, 5, 1, 128, 1, 1, 98304]".formatted(inner),
+              "launch [%s, 1, 5, 1, 128, 1, 1, 98304]".formatted(outer));
+      assertThat(fake.calls).filteredOn(call -> call.startsWith("launch")).hasSize(3);
+    }
+  }
+
+  private String handle(String kernel) {
+    return fake.calls.stream()
+        .filter(call -> call.startsWith("function " + kernel + " = "))
+        .map(call -> call.replaceAll(".* = ", ""))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  private static GpuExpert expert(Gpu gpu, GpuShape shape, Arena arena) {
+    Matrix inner = matrix(shape.type(), shape.intermediate(), shape.hidden());
+    Matrix outer = matrix(shape.type(), shape.hidden(), shape.intermediate());
+    float[] inners = new float[shape.intermediate()];
+    float[] outers = new float[shape.hidden()];
+    return GpuExpert.upload(gpu, shape, inner, inner, outer, inners, inners, outers, arena);
+  }
+
+  private static Matrix matrix(DType type, int rows, int cols) {
+    byte[] data = new byte[(int) type.bytes((long) rows * cols)];
+    return new Matrix(MemorySegment.ofArray(data), type, rows, cols);
+  }
+
+  private void assertRefused(String message) {
+    assertThatThrownBy(() -> Gpu.open(fake.driver(), 0))
+        .isInstanceOf(CudaException.class)
+        .hasMessage(message);
+  }
+}

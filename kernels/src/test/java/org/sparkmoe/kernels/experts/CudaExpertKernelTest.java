@@ -1,0 +1,166 @@
+package org.sparkmoe.kernels.experts;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.lang.foreign.Arena;
+import java.util.Arrays;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.testing.NeedsGpu;
+import org.sparkmoe.kernels.testing.QuantizedTensors;
+import org.sparkmoe.kernels.testing.RandomTensors;
+import org.sparkmoe.kernels.testing.Rows;
+
+@NeedsGpu
+final class CudaExpertKernelTest extends ExpertKernelContract {
+  private static final int HIDDEN = 2048;
+  private static final int INTERMEDIATE = 1088;
+
+  @Override
+  ExpertKernel kernel() {
+    return new CudaExpertKernel();
+  }
+
+  @Override
+  boolean computesQuantized() {
+    return false;
+  }
+
+  /** Of the emulation: a sum next to a tie may round to the other side. */
+  @Override
+  double tolerance() {
+    return 4e-3;
+  }
+
+  @Override
+  float[] reference(
+      ExpertWeights weights, Activation activation, ActivationCodec inner, float[] x) {
+    return RoundedExpert.forward(weights, activation, x);
+  }
+
+  @ParameterizedTest
+  @EnumSource(Activation.Kind.class)
+  void f32IsNotRounded(Activation.Kind kind) {
+    Activation activation = new Activation(kind, 1.702f, 2, 1.5f);
+    RandomTensors random = new RandomTensors(19);
+    ExpertWeights weights = random.expert(333, 129, kind.gated(), true, DType.F32);
+    float[] x = random.normals(70 * 333, 1);
+    Rows.assertClose(
+        forward(kernel(), weights, activation, x),
+        forward(new ScalarExpertKernel(), weights, activation, x),
+        333,
+        1e-5,
+        kind + ", " + random);
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void tensorCoresComputeEveryActivation(DType type) {
+    for (Activation.Kind kind : Activation.Kind.values()) {
+      Activation activation = new Activation(kind, 1.702f, 2, 1.5f);
+      RandomTensors random = new RandomTensors(37);
+      ExpertWeights weights = random.expert(200, 150, kind.gated(), true, type);
+      float[] x = random.normals(131 * 200, 1);
+      Rows.assertClose(
+          forward(kernel(), weights, activation, x),
+          RoundedExpert.forward(weights, activation, x),
+          200,
+          tolerance(),
+          kind + ", " + type + ", " + random);
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void realSizesAgreeWithTheSpecification(DType type) {
+    RandomTensors random = new RandomTensors(61);
+    ExpertWeights weights = random.expert(HIDDEN, INTERMEDIATE, true, true, type);
+    float[] x = random.normals(3 * HIDDEN, 1);
+    Rows.assertClose(
+        forward(kernel(), weights, Activation.SILU, x),
+        forward(new ScalarExpertKernel(), weights, Activation.SILU, x),
+        HIDDEN,
+        type == DType.F32 ? 1e-5 : 1e-2,
+        type + ", " + random);
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void aRowHasTheSameBitsInBatchesOfAnySizeAndInEveryRun(DType type) {
+    RandomTensors random = new RandomTensors(67);
+    ExpertWeights weights = random.expert(HIDDEN, INTERMEDIATE, true, false, type);
+    int rows = 300;
+    float[] x = random.normals(rows * HIDDEN, 1);
+    float[] all = forward(kernel(), weights, Activation.SILU, x);
+    for (int count : new int[] {1, 2, 7, 16, 17, 63, 64, 65, 127, 128, 129, 255, 256, 300}) {
+      int from = (rows - count) * HIDDEN;
+      Rows.assertSameBits(
+          forward(kernel(), weights, Activation.SILU, Arrays.copyOfRange(x, from, x.length)),
+          Arrays.copyOfRange(all, from, all.length),
+          type + ", " + count + " rows, " + random);
+    }
+  }
+
+  @Test
+  void threadsShareTheGpu() {
+    RandomTensors random = new RandomTensors(71);
+    ExpertWeights weights = random.expert(640, 320, true, true, DType.BF16);
+    float[] x = random.normals(20 * 640, 1);
+    float[] alone = forward(kernel(), weights, Activation.SILU, x);
+    IntStream.range(0, 64)
+        .parallel()
+        .forEach(
+            i -> {
+              float[] some = Arrays.copyOf(x, (1 + i % 20) * 640);
+              Rows.assertSameBits(
+                  forward(kernel(), weights, Activation.SILU, some),
+                  Arrays.copyOf(alone, some.length),
+                  random);
+            });
+  }
+
+  @Test
+  void memoryOfTheGpuGoesWithItsArena() {
+    CudaExpertKernel kernel = new CudaExpertKernel();
+    ExpertWeights weights = new RandomTensors(5).expert(1024, 4096, true, false, DType.BF16);
+    try (Arena warm = Arena.ofConfined()) {
+      kernel.prepare(weights, Activation.SILU, warm);
+    }
+    long before = kernel.gpu().freeBytes();
+    try (Arena arena = Arena.ofShared()) {
+      PreparedExpert expert = kernel.prepare(weights, Activation.SILU, arena);
+      assertThat(expert.bytes()).isGreaterThanOrEqualTo(weights.bytes());
+      assertThat(kernel.gpu().freeBytes()).isLessThan(before);
+    }
+    assertThat(kernel.gpu().freeBytes()).isEqualTo(before);
+  }
+
+  @Test
+  void refusesProjectionsOfDifferentTypes() {
+    ExpertWeights a = new RandomTensors(5).expert(8, 16, true, false, DType.BF16);
+    ExpertWeights b = new RandomTensors(5).expert(8, 16, true, false, DType.F16);
+    ExpertWeights mixed = ExpertWeights.gated(a.w1(), a.w3OrNull(), b.w2());
+    try (Arena arena = Arena.ofConfined()) {
+      assertThatThrownBy(() -> kernel().prepare(mixed, Activation.SILU, arena))
+          .hasMessage(
+              "projections in BF16 and F16 do not run on cuda together; use onednn or vector");
+    }
+  }
+
+  @Test
+  void refusesQuantizedWeights() {
+    QuantizedTensors.Kind kind = QuantizedTensors.kinds().getFirst();
+    ExpertWeights weights = QuantizedTensors.expert(64, 64, false, kind, new RandomTensors(5));
+    try (Arena arena = Arena.ofConfined()) {
+      assertThatThrownBy(() -> kernel().prepare(weights, Activation.SILU, arena))
+          .hasMessage(
+              "weights stored as %s do not run on cuda; use onednn or vector"
+                  .formatted(kind.format().label()));
+    }
+  }
+}

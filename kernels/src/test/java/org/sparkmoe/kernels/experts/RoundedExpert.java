@@ -1,0 +1,48 @@
+package org.sparkmoe.kernels.experts;
+
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.Weight;
+
+/** An expert in f64, with rows and the intermediate rounded to the type of the weights. */
+final class RoundedExpert {
+  private RoundedExpert() {}
+
+  /** Rows × H from rows × H. */
+  static float[] forward(ExpertWeights weights, Activation activation, float[] x) {
+    DType type = (DType) weights.w1().format();
+    int hidden = weights.hidden();
+    float[] y = new float[x.length];
+    double[] token = new double[hidden];
+    double[] inner = new double[weights.intermediate()];
+    for (int row = 0; row < x.length / hidden; row++) {
+      for (int h = 0; h < hidden; h++) {
+        token[h] = rounded(type, x[row * hidden + h]);
+      }
+      for (int i = 0; i < inner.length; i++) {
+        double gate = dot(weights.w1(), i, token, weights.b1OrNull());
+        double up = activation.gated() ? dot(weights.w3OrNull(), i, token, weights.b3OrNull()) : 0;
+        inner[i] = rounded(type, (float) ScalarActivation.apply(activation, gate, up));
+      }
+      for (int h = 0; h < hidden; h++) {
+        y[row * hidden + h] = (float) dot(weights.w2(), h, inner, weights.b2OrNull());
+      }
+    }
+    return y;
+  }
+
+  private static double dot(Weight w, int row, double[] x, float[] biasOrNull) {
+    double sum = biasOrNull == null ? 0 : biasOrNull[row];
+    for (int k = 0; k < w.cols(); k++) {
+      sum += w.value(row, k) * x[k];
+    }
+    return sum;
+  }
+
+  private static float rounded(DType type, float value) {
+    return switch (type) {
+      case F32 -> value;
+      case BF16 -> DType.bf16ToFloat(DType.floatToBf16(value));
+      case F16 -> Float.float16ToFloat(Float.floatToFloat16(value));
+    };
+  }
+}
