@@ -13,15 +13,13 @@ import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.udfs.plan.LayerPlan;
 
 /**
- * The layers that this executor has loaded, shared by its tasks, all in one store of packed weights
- * whose size the plan says. A layer without users stays until another layer is asked for, so that
- * consecutive stages of a job find it, and no two idle ones pile up.
+ * The layers that this executor has loaded, shared by its tasks, each with a store of packed
+ * weights whose size its plan says: runs side by side keep to their own. A layer without users
+ * stays until another layer is asked for, so that consecutive stages of a job find it, and no two
+ * idle ones pile up.
  */
 final class ExecutorLayers {
   private static final Map<Key, Entry> LAYERS = new HashMap<>();
-
-  /** Shared by the layers, each of which is closed before it is forgotten. */
-  private static final ExpertStore STORE = ExpertStore.unbounded();
 
   private ExecutorLayers() {}
 
@@ -33,6 +31,7 @@ final class ExecutorLayers {
    * lock.
    */
   private static final class Entry {
+    private final ExpertStore store = ExpertStore.unbounded();
     private int users;
     private LayerTensors tensors;
     private PreparedLayer prepared;
@@ -44,7 +43,7 @@ final class ExecutorLayers {
         try {
           prepared =
               PreparedLayer.prepare(
-                  plan.spec(), opened, ExpertKernel.of(plan.backend()), plan.codecs(), STORE);
+                  plan.spec(), opened, ExpertKernel.of(plan.backend()), plan.codecs(), store);
         } finally {
           if (prepared == null) {
             opened.close();
@@ -93,8 +92,8 @@ final class ExecutorLayers {
     Entry entry;
     synchronized (LAYERS) {
       closeIdle(key);
-      STORE.limit(plan.storeBytes());
       entry = LAYERS.computeIfAbsent(key, absent -> new Entry());
+      entry.store.limit(plan.storeBytes());
       entry.users++;
     }
     boolean loaded = false;

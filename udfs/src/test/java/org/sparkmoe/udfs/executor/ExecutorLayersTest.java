@@ -118,6 +118,27 @@ final class ExecutorLayersTest {
   }
 
   @Test
+  void runsSideBySideKeepToTheirOwnBudgets() {
+    Plans plans = Plans.fixture("olmoe");
+    LayerMemory memory =
+        LayerMemory.of(
+            plans.layer().spec(),
+            plans.layer().formats(),
+            plans.layer().sharedFormats().orElse(null),
+            ExpertKernel.of(plans.backend()));
+    Plans tight = plans.withRunId("tight").withStoreBytes(memory.least(1));
+    try (Lease wide = ExecutorLayers.acquire(plans.plan())) {
+      PreparedExpert first = expert(wide.layer(), 0);
+      try (Lease narrow = ExecutorLayers.acquire(tight.plan())) {
+        expert(narrow.layer(), 0);
+        expert(narrow.layer(), 1);
+        expert(wide.layer(), 1);
+        assertThat(expert(wide.layer(), 0)).isSameAs(first);
+      }
+    }
+  }
+
+  @Test
   void failedLoadCanBeRetried() throws Exception {
     Fixtures.copy("olmoe", folder);
     LayerPlan plan = Plans.of(folder, 0).plan();
