@@ -97,7 +97,7 @@ public final class BackendSelector {
       Optional<String> reason =
           Stream.concat(
                   probes.refusal(candidate).stream(),
-                  formats.stream().flatMap(format -> candidate.refusal(format).stream()))
+                  formats.stream().flatMap(format -> probes.refusal(candidate, format).stream()))
               .findFirst();
       if (reason.isEmpty()) {
         return new Selection(candidate, List.copyOf(refusals));

@@ -5,6 +5,8 @@ import java.util.Optional;
 import jdk.incubator.vector.FloatVector;
 import org.sparkmoe.kernels.cuda.Cuda;
 import org.sparkmoe.kernels.onednn.OneDnn;
+import org.sparkmoe.kernels.tensor.QuantFormat;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 
 /**
  * Facts about this JVM that decide which backends can run. Pure data, so that every decision can be
@@ -56,6 +58,21 @@ public record Probes(
       case ONEDNN_BF16 -> bf16Refusal;
       case CUDA -> cudaRefusal;
     };
+  }
+
+  /**
+   * Why {@code backend}, which runs, does not compute with weights stored as {@code format} here;
+   * empty where it does.
+   */
+  public Optional<String> refusal(Backend backend, WeightFormat format) {
+    boolean unpacksInJava =
+        format instanceof QuantFormat
+            && (backend == Backend.ONEDNN || backend == Backend.ONEDNN_BF16);
+    return unpacksInJava && !vectorModule
+        ? Optional.of(
+            "weights stored as %s are unpacked by module jdk.incubator.vector, which is not loaded; start the JVM with --add-modules=jdk.incubator.vector"
+                .formatted(format.label()))
+        : backend.refusal(format);
   }
 
   private Optional<String> vectorRefusal() {

@@ -128,4 +128,17 @@ final class BackendSelectorTest {
         BackendSelector.select(Request.auto(), MODERN, List.of(DType.BF16, mxfp4));
     assertThat(selection.backend()).isEqualTo(Backend.VECTOR);
   }
+
+  /** oneDNN multiplies what our own code unpacks. */
+  @Test
+  void oneDnnNeedsTheVectorModuleForQuantizedWeights() {
+    QuantFormat mxfp4 = QuantFormat.of(CodeType.E2M1, ScaleType.E8M0, 1, 32);
+    Probes bare = new Probes(false, 0, true, Optional.empty(), Optional.empty(), NO_GPU);
+    assertThat(BackendSelector.select(Request.auto(), bare, List.of(DType.BF16)).backend())
+        .isEqualTo(Backend.ONEDNN);
+    Selection selection = BackendSelector.select(Request.auto(), bare, List.of(mxfp4));
+    assertThat(selection.backend()).isEqualTo(Backend.SCALAR);
+    assertThat(selection.toString())
+        .contains("onednn: weights stored as e2m1 per 1x32, e8m0 scales are unpacked by module");
+  }
 }
