@@ -101,7 +101,7 @@ final class QuantTexts {
   static String dispatch(long tokens, long sent, long bytes, long unquantized) {
     return String.format(
         Locale.ROOT,
-        "dispatch %s for %s tokens sent to %s lanes; in f32 %s, %.2f times as much",
+        "dispatch %s: %s tokens, sent %s times in all; in f32 %s, %.2f times as much",
         Amounts.bytes(bytes),
         Amounts.count(tokens),
         Amounts.count(sent),

@@ -2,9 +2,11 @@ package org.sparkmoe.job.run;
 
 import static java.util.stream.Collectors.toSet;
 
+import java.io.FileNotFoundException;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
+import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.sparkmoe.datasets.InputException;
@@ -24,6 +26,11 @@ public final class ExpertLoads {
     String table = run + "/expert_stats";
     List<Row> rows;
     try {
+      Path folder = new Path(table);
+      // Spark's own complaint comes with a stack trace in the log.
+      if (!folder.getFileSystem(spark.sparkContext().hadoopConfiguration()).exists(folder)) {
+        throw new FileNotFoundException("it does not exist");
+      }
       rows =
           spark
               .read()
