@@ -24,19 +24,8 @@ import org.sparkmoe.udfs.testing.Tokens;
 final class LaneOrderTest {
   private static final int HIDDEN = 64;
 
-  static LayerPlan laneOrder(LayerPlan plan) {
-    return new LayerPlan(
-        plan.runId(),
-        plan.layer(),
-        plan.backend(),
-        plan.codecs(),
-        plan.placement(),
-        Reduction.LANE_ORDER,
-        plan.tokens(),
-        plan.outputDtype(),
-        plan.batchBytes(),
-        plan.storeBytes(),
-        plan.hadoop());
+  private static LayerPlan laneOrder(LayerPlan plan) {
+    return Plans.changed(plan, plan.placement(), Reduction.LANE_ORDER);
   }
 
   private static Tokens tokens(long seed) {

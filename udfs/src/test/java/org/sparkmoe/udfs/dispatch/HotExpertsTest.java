@@ -24,18 +24,7 @@ final class HotExpertsTest {
   private static final Tokens TOKENS = Tokens.random(60, 64, new RandomTensors(19));
 
   private static LayerPlan placed(LayerPlan plan, ExpertPlacement placement) {
-    return new LayerPlan(
-        plan.runId(),
-        plan.layer(),
-        plan.backend(),
-        plan.codecs(),
-        placement,
-        plan.reduction(),
-        plan.tokens(),
-        plan.outputDtype(),
-        plan.batchBytes(),
-        plan.storeBytes(),
-        plan.hadoop());
+    return Plans.changed(plan, placement, plan.reduction());
   }
 
   /** A third of all load on expert 3, so that it is held by several lanes. */

@@ -116,4 +116,20 @@ public record Plans(
         storeBytes,
         new SerializableConfiguration(new Configuration(false)));
   }
+
+  /** {@code plan} with its experts elsewhere, or its slots summed by others. */
+  public static LayerPlan changed(LayerPlan plan, ExpertPlacement placement, Reduction reduction) {
+    return new LayerPlan(
+        plan.runId(),
+        plan.layer(),
+        plan.backend(),
+        plan.codecs(),
+        placement,
+        reduction,
+        plan.tokens(),
+        plan.outputDtype(),
+        plan.batchBytes(),
+        plan.storeBytes(),
+        plan.hadoop());
+  }
 }
