@@ -19,8 +19,13 @@ import org.apache.spark.sql.SaveMode;
  */
 record CountedTable(long rows, long marked) {
 
+  /** Writes {@code rows} as Parquet, none of them marked. */
+  static CountedTable write(Dataset<Row> rows, String path) {
+    return write(rows, lit(null), path);
+  }
+
   /**
-   * Writes {@code rows} as Parquet.
+   * As above.
    *
    * @param mark column to count
    */

@@ -85,11 +85,7 @@ public final class MoeInferenceJob {
       ErrorTable errors = ErrorTable.write(rows, format, tally.errors(), directory.table("errors"));
 
       JobPlan plan = planner.plan(tally.rows(), rows.rdd().getNumPartitions());
-      OptionalInt lanes = plan.dispatch().lanes();
-      ExpertPlacement placement =
-          lanes.isPresent()
-              ? planner.placement(lanes.getAsInt(), tally.loads())
-              : planner.oneLane();
+      ExpertPlacement placement = placement(plan, tally);
       LayerPeaks inner = inner(rows, plan, placement, format, first.peaks(), monitor);
       LayerCodecs codecs = planner.schemes().codecs(first.peaks().max(inner));
       LayerPlan layer = planner.layerPlan(format, tokens.dtype(), placement, codecs);
@@ -110,9 +106,7 @@ public final class MoeInferenceJob {
           new RunSummary(
               directory.path(),
               plan,
-              lanes.isPresent()
-                  ? Optional.of(LaneBalance.of(placement, tally.loads()))
-                  : Optional.empty(),
+              balance(plan, placement, tally),
               codecs,
               tally.rows(),
               tally.errors(),
@@ -125,6 +119,20 @@ public final class MoeInferenceJob {
       directory.commit(planner.request().overwrite());
       return summary;
     }
+  }
+
+  private ExpertPlacement placement(JobPlan plan, RouteTally tally) {
+    OptionalInt lanes = plan.dispatch().lanes();
+    return lanes.isPresent()
+        ? planner.placement(lanes.getAsInt(), tally.loads())
+        : planner.oneLane();
+  }
+
+  private static Optional<LaneBalance> balance(
+      JobPlan plan, ExpertPlacement placement, RouteTally tally) {
+    return plan.dispatch().lanes().isPresent()
+        ? Optional.of(LaneBalance.of(placement, tally.loads()))
+        : Optional.empty();
   }
 
   /**
@@ -154,7 +162,6 @@ public final class MoeInferenceJob {
             rows.mapPartitions(
                 new RouteFunction(gating, tally, measures ? peaks : null),
                 Encoders.row(RouteFunction.SCHEMA)),
-            col("expert_id"),
             path);
     return new FirstPass(routes, peaks.value());
   }
