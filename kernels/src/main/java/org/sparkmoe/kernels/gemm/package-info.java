@@ -6,5 +6,9 @@
  * registers, for more a stretch of k at a time, in a strip that stays in the cache. Both make the
  * same weight, {@code (code − zero) · (scale · global)} with the scale rounded to f32 and then the
  * product, so that the number of rows changes no bit.
+ *
+ * <p>Each kind of code has inner loops of its own ({@code FusedE4m3}, {@code FusedUint4}, …) though
+ * they read alike: a shared loop would reach its unpacking through an interface, and vectors that
+ * cross a call which is not inlined are boxed.
  */
 package org.sparkmoe.kernels.gemm;
