@@ -36,13 +36,7 @@ record ModelPlan(
   /** The one family with biases for each expert, whose quantized layout is its own. */
   private static final String GPT_OSS = "gpt_oss";
 
-  /**
-   * Plans a model; reads headers only.
-   *
-   * @throws InputException where the model is quantized already, has no experts, or a width that
-   *     the scheme cannot store
-   */
-  static ModelPlan of(Checkpoint checkpoint, Scheme asked, CopiedParts copied, Configuration conf) {
+  private static void requireQuantizable(Checkpoint checkpoint, Scheme asked) {
     String where = Quoted.of(checkpoint.uri());
     Optional<String> quantization = checkpoint.quantization();
     if (quantization.isPresent()) {
@@ -54,12 +48,22 @@ record ModelPlan(
       throw new InputException(
           "%s has no layer with experts; only those are quantized".formatted(where));
     }
-    boolean ownBlocks = checkpoint.family().equals(GPT_OSS);
-    if (ownBlocks && !asked.name().equals("mxfp4")) {
+    if (checkpoint.family().equals(GPT_OSS) && !asked.name().equals("mxfp4")) {
       throw new InputException(
           "%s has experts with biases, for which %s has no layout; --scheme mxfp4 has one"
               .formatted(where, asked.name()));
     }
+  }
+
+  /**
+   * Plans a model; reads headers only.
+   *
+   * @throws InputException where the model is quantized already, has no experts, or a width that
+   *     the scheme cannot store
+   */
+  static ModelPlan of(Checkpoint checkpoint, Scheme asked, CopiedParts copied, Configuration conf) {
+    requireQuantizable(checkpoint, asked);
+    boolean ownBlocks = checkpoint.family().equals(GPT_OSS);
     List<LayerSource> sources = new ArrayList<>();
     Map<String, LayerSource> sourceOf = new HashMap<>();
     Map<LayerSource, List<Part>> partsOf = new HashMap<>();
