@@ -6,15 +6,12 @@ import static org.apache.spark.sql.functions.lit;
 
 import java.util.List;
 import java.util.Optional;
-import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
+import org.sparkmoe.job.pipeline.LayerPipeline;
 import org.sparkmoe.job.plan.Amounts;
-import org.sparkmoe.udfs.dispatch.ErrorRowsFunction;
-import org.sparkmoe.udfs.tokens.TokenFormat;
 
 /**
  * The {@code errors} table of a run.
@@ -34,14 +31,14 @@ record ErrorTable(Optional<String> commonestReason) {
    *
    * @param errors how many there are; for none, the table is one empty file and nothing is read
    */
-  static ErrorTable write(Dataset<Row> tokens, TokenFormat format, long errors, String path) {
-    SparkSession spark = tokens.sparkSession();
+  static ErrorTable write(LayerPipeline pipeline, long errors, String path) {
+    SparkSession spark = pipeline.rows().sparkSession();
     if (errors == 0) {
       spark.createDataFrame(List.of(), SCHEMA).write().parquet(path);
       return new ErrorTable(Optional.empty());
     }
-    tokens
-        .mapPartitions(new ErrorRowsFunction(format), Encoders.row(format.outputSchema()))
+    pipeline
+        .errors()
         .select(col("token_id"), lit("read").as("stage"), col("error").as("reason"))
         .write()
         .parquet(path);

@@ -1,4 +1,4 @@
-package org.sparkmoe.job.run;
+package org.sparkmoe.job.pipeline;
 
 import static org.apache.spark.sql.functions.call_function;
 import static org.apache.spark.sql.functions.col;

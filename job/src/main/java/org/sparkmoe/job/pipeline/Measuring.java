@@ -1,4 +1,4 @@
-package org.sparkmoe.job.run;
+package org.sparkmoe.job.pipeline;
 
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
@@ -14,7 +14,7 @@ import org.sparkmoe.udfs.plan.LayerPlan;
 import org.sparkmoe.udfs.replicated.ReplicatedFunction;
 
 /** The pass over all tokens that measures intermediates, where one scale is for all of them. */
-final class Measuring {
+public final class Measuring {
   private Measuring() {}
 
   /** The largest magnitudes, of a plan whose codecs measure, without lanes. */
@@ -40,7 +40,8 @@ final class Measuring {
     return peaks.value();
   }
 
-  static ActivationPeaks registered(SparkContext context) {
+  /** A new accumulator of magnitudes, known to Spark. */
+  public static ActivationPeaks registered(SparkContext context) {
     ActivationPeaks peaks = new ActivationPeaks();
     context.register(peaks, "largest magnitudes");
     return peaks;
