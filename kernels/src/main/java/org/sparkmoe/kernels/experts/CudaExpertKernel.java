@@ -64,7 +64,11 @@ public final class CudaExpertKernel implements ExpertKernel {
    */
   @Override
   public PreparedExpert prepare(
-      ExpertWeights weights, Activation activation, ActivationCodec inner, Arena arena) {
+      ExpertWeights weights,
+      Activation activation,
+      ActivationCodec input,
+      ActivationCodec inner,
+      Arena arena) {
     PackedExpert.requireFit(weights, activation);
     if (!inner.isIdentity()) {
       throw new IllegalArgumentException(

@@ -59,17 +59,22 @@ public sealed interface ExpertKernel
    * never per batch.
    *
    * @param weights read only while this call runs
+   * @param input how the rows of X were quantized: they hold values that its codes decode to
    * @param inner how the intermediate is quantized
    * @param arena owns the packed copy; shared where several threads use it
    * @throws IllegalArgumentException where a gated activation meets weights without w3, or the
    *     other way round
    */
   PreparedExpert prepare(
-      ExpertWeights weights, Activation activation, ActivationCodec inner, Arena arena);
+      ExpertWeights weights,
+      Activation activation,
+      ActivationCodec input,
+      ActivationCodec inner,
+      Arena arena);
 
-  /** As above, for an intermediate that is not quantized. */
+  /** As above, where nothing is quantized but the weights. */
   default PreparedExpert prepare(ExpertWeights weights, Activation activation, Arena arena) {
-    return prepare(weights, activation, ActivationCodec.NONE, arena);
+    return prepare(weights, activation, ActivationCodec.NONE, ActivationCodec.NONE, arena);
   }
 
   /**

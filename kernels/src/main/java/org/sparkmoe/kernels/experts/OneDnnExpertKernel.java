@@ -11,6 +11,7 @@ import org.sparkmoe.kernels.gemm.Gemm;
 import org.sparkmoe.kernels.gemm.OneDnnGemm;
 import org.sparkmoe.kernels.gemm.StripProduct;
 import org.sparkmoe.kernels.gemm.TileMatrix;
+import org.sparkmoe.kernels.onednn.Int8Product;
 import org.sparkmoe.kernels.onednn.OneDnn;
 import org.sparkmoe.kernels.onednn.PostOp;
 import org.sparkmoe.kernels.onednn.RowBlocks;
@@ -33,7 +34,8 @@ import org.sparkmoe.kernels.tensor.Workspace;
  *
  * <p>Quantized weights are unpacked slice by slice while they are multiplied, by code that needs
  * the module {@code jdk.incubator.vector}. oneDNN has no part in that: its own decompression of
- * weights is not trusted, and int8 weights meet f32 rows, not int8 ones.
+ * weights is not trusted. Where weights and rows both are int8 with scales by output and by row,
+ * codes are multiplied by codes, on CPUs with instructions for that.
  */
 public final class OneDnnExpertKernel implements ExpertKernel {
   private final OneDnnGemm gemm = new OneDnnGemm();
@@ -75,7 +77,11 @@ public final class OneDnnExpertKernel implements ExpertKernel {
 
   @Override
   public PreparedExpert prepare(
-      ExpertWeights weights, Activation activation, ActivationCodec inner, Arena arena) {
+      ExpertWeights weights,
+      Activation activation,
+      ActivationCodec input,
+      ActivationCodec inner,
+      Arena arena) {
     PackedExpert.requireFit(weights, activation);
     boolean fuses = FusedActivation.fuses(activation);
     if (!fuses && compute == DType.BF16) {
@@ -88,6 +94,15 @@ public final class OneDnnExpertKernel implements ExpertKernel {
         && weights.w2() instanceof Matrix w2
         && !(weights.w3OrNull() instanceof QuantizedMatrix)) {
       return tiled(weights, w1, (Matrix) weights.w3OrNull(), w2, activation, fused, inner, arena);
+    }
+    if (multipliesCodes(weights, input, inner)) {
+      return new OneDnnInt8Expert(
+          codes(weights.w1(), weights.b1OrNull(), arena),
+          weights.w3().map(w3 -> codes(w3, weights.b3OrNull(), arena)).orElse(null),
+          codes(weights.w2(), weights.b2OrNull(), arena),
+          activation,
+          input,
+          inner);
     }
     return new OneDnnStripExpert(
         strips(weights.w1(), weights.b1OrNull(), fused.gate(), arena),
@@ -129,6 +144,19 @@ public final class OneDnnExpertKernel implements ExpertKernel {
         inner);
   }
 
+  /** Whether codes can be multiplied by codes in all projections, and the CPU is good at it. */
+  private static boolean multipliesCodes(
+      ExpertWeights weights, ActivationCodec input, ActivationCodec inner) {
+    return OneDnnInt8Expert.multiplies(weights.w1(), input)
+        && weights.w3().map(w3 -> OneDnnInt8Expert.multiplies(w3, input)).orElse(true)
+        && OneDnnInt8Expert.multiplies(weights.w2(), inner)
+        && OneDnn.int8Refusal().isEmpty();
+  }
+
+  private static OneDnnInt8Expert.Projection codes(Weight weight, float[] biasOrNull, Arena arena) {
+    return OneDnnInt8Expert.Projection.of((QuantizedMatrix) weight, biasOrNull, arena);
+  }
+
   private OneDnnStripExpert.Projection strips(
       Weight weight, float[] biasOrNull, List<PostOp> steps, Arena arena) {
     return OneDnnStripExpert.Projection.of(weight, biasOrNull, steps, compute, arena);
@@ -142,8 +170,23 @@ public final class OneDnnExpertKernel implements ExpertKernel {
       WeightTiles outer = WeightTiles.of(hidden, intermediate, downType, compute, inner);
       return (gated ? 2 : 1) * inner.bytes() + outer.bytes();
     }
-    return (gated ? 2 : 1) * StripProduct.packedBytes(in, intermediate, hidden)
-        + StripProduct.packedBytes(down, hidden, intermediate);
+    long strips =
+        (gated ? 2 : 1) * StripProduct.packedBytes(in, intermediate, hidden)
+            + StripProduct.packedBytes(down, hidden, intermediate);
+    return Math.max(strips, int8Bytes(in, down, hidden, intermediate, gated));
+  }
+
+  /** What it takes where rows are int8 as well; 0 where that makes no difference. */
+  private static long int8Bytes(
+      WeightFormat in, WeightFormat down, int hidden, int intermediate, boolean gated) {
+    boolean holds =
+        OneDnnInt8Expert.holds(in, hidden)
+            && OneDnnInt8Expert.holds(down, intermediate)
+            && OneDnn.int8Refusal().isEmpty();
+    return holds
+        ? (gated ? 2 : 1) * Int8Product.of(intermediate, hidden).bytes()
+            + Int8Product.of(hidden, intermediate).bytes()
+        : 0;
   }
 
   private WeightTiles tiles(Matrix w) {
@@ -162,12 +205,19 @@ public final class OneDnnExpertKernel implements ExpertKernel {
     long cast = compute == DType.BF16 ? block * hidden : 0;
     long tiled = block * intermediate + block * WeightTiles.panelWidth();
     long strips = OneDnnStripExpert.workspaceValues(block, intermediate, compute);
-    return Workspace.bytes(block * hidden + cast + Math.max(tiled, strips));
+    return Workspace.bytes(
+        Math.max(
+            block * hidden + cast + Math.max(tiled, strips),
+            OneDnnInt8Expert.workspaceValues(rows, hidden, intermediate)));
   }
 
   @Override
   public void forward(
       PreparedExpert expert, int rows, MemorySegment x, MemorySegment y, Workspace ws) {
+    if (expert instanceof OneDnnInt8Expert e) {
+      e.forward(rows, x, y, ws);
+      return;
+    }
     int mark = ws.mark();
     int hidden = expert.hidden();
     long block = RowBlocks.size(Math.min(rows, RowBlocks.MOST));

@@ -5,7 +5,12 @@ package org.sparkmoe.kernels.experts;
  * threads; it lives as long as the arena it was prepared in.
  */
 public sealed interface PreparedExpert
-    permits ScalarExpert, PackedExpert, OneDnnExpert, OneDnnStripExpert, CudaExpert {
+    permits ScalarExpert,
+        PackedExpert,
+        OneDnnExpert,
+        OneDnnStripExpert,
+        OneDnnInt8Expert,
+        CudaExpert {
 
   /** H. */
   int hidden();

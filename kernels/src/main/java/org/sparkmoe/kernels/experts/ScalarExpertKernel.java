@@ -31,7 +31,11 @@ public final class ScalarExpertKernel implements ExpertKernel {
 
   @Override
   public PreparedExpert prepare(
-      ExpertWeights weights, Activation activation, ActivationCodec inner, Arena arena) {
+      ExpertWeights weights,
+      Activation activation,
+      ActivationCodec input,
+      ActivationCodec inner,
+      Arena arena) {
     return ScalarExpert.copy(weights, activation, inner, arena);
   }
 

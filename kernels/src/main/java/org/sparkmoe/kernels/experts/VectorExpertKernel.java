@@ -37,7 +37,11 @@ public final class VectorExpertKernel implements ExpertKernel {
 
   @Override
   public PreparedExpert prepare(
-      ExpertWeights weights, Activation activation, ActivationCodec inner, Arena arena) {
+      ExpertWeights weights,
+      Activation activation,
+      ActivationCodec input,
+      ActivationCodec inner,
+      Arena arena) {
     return PackedExpert.pack(weights, activation, inner, gemm, arena);
   }
 

@@ -3,7 +3,7 @@ package org.sparkmoe.kernels.layer;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.experts.PreparedExpert;
-import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.quant.LayerCodecs;
 import org.sparkmoe.kernels.store.ExpertPacker;
 
 /** Reads routed experts into staging memory and packs them from there. */
@@ -11,14 +11,14 @@ final class LayerPacker implements ExpertPacker, AutoCloseable {
   private final MoeLayerSpec spec;
   private final LayerWeights weights;
   private final ExpertKernel kernel;
-  private final ActivationCodec inner;
+  private final LayerCodecs codecs;
   private final StagingPool staging;
 
-  LayerPacker(MoeLayerSpec spec, LayerWeights weights, ExpertKernel kernel, ActivationCodec inner) {
+  LayerPacker(MoeLayerSpec spec, LayerWeights weights, ExpertKernel kernel, LayerCodecs codecs) {
     this.spec = spec;
     this.weights = weights;
     this.kernel = kernel;
-    this.inner = inner;
+    this.codecs = codecs;
     this.staging = new StagingPool(LayerMemory.stagingBuffers(spec));
   }
 
@@ -31,7 +31,8 @@ final class LayerPacker implements ExpertPacker, AutoCloseable {
       return kernel.prepare(
           tensors,
           spec.activation(),
-          inner,
+          codecs.input(),
+          codecs.inner(),
           room.reserve(LayerMemory.preparedBytes(tensors, kernel)));
     }
   }

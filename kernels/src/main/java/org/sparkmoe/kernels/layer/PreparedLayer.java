@@ -71,7 +71,7 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
       ExpertKernel kernel,
       LayerCodecs codecs,
       ExpertStore store) {
-    LayerPacker packer = new LayerPacker(spec, weights, kernel, codecs.inner());
+    LayerPacker packer = new LayerPacker(spec, weights, kernel, codecs);
     StoredExperts experts = store.open(spec.experts(), packer);
     PinnedWeights pinned = null;
     try {

@@ -29,7 +29,7 @@ record SharedExpert(
       Arena arena) {
     return new SharedExpert(
         kernel,
-        kernel.prepare(weights, activation, codecs.sharedInner(), arena),
+        kernel.prepare(weights, activation, codecs.sharedInput(), codecs.sharedInner(), arena),
         codecs.sharedInput(),
         gate.map(row -> kernel.gemm().pack(row, arena)).orElse(null));
   }

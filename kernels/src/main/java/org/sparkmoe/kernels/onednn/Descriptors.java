@@ -3,7 +3,6 @@ package org.sparkmoe.kernels.onednn;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
-import org.sparkmoe.kernels.tensor.DType;
 
 /** Descriptors of matrices in memory ({@code dnnl_memory_desc_t}). */
 final class Descriptors {
@@ -12,18 +11,9 @@ final class Descriptors {
 
   private Descriptors() {}
 
-  /** {@code dnnl_data_type_t}. */
-  static int code(DType type) {
-    return switch (type) {
-      case F16 -> 1;
-      case BF16 -> 2;
-      case F32 -> 3;
-    };
-  }
-
   /** rows × cols, with the distance in elements between rows and between columns. */
   static long strided(
-      DType type, long rows, long cols, long rowStride, long colStride, Handles owner) {
+      ElementType type, long rows, long cols, long rowStride, long colStride, Handles owner) {
     Dnnl dnnl = Library.dnnl();
     try (Arena arena = Arena.ofConfined()) {
       long desc =
@@ -32,14 +22,14 @@ final class Descriptors {
               dnnl.bindings().memoryDescCreateWithStrides(),
               2,
               arena.allocateFrom(JAVA_LONG, rows, cols),
-              code(type),
+              type.code(),
               arena.allocateFrom(JAVA_LONG, rowStride, colStride));
       return owner.own(desc, DESTROY, dnnl.bindings().memoryDescDestroy());
     }
   }
 
   /** rows × cols in the order that the primitive likes best. */
-  static long any(DType type, long rows, long cols, Handles owner) {
+  static long any(ElementType type, long rows, long cols, Handles owner) {
     Dnnl dnnl = Library.dnnl();
     try (Arena arena = Arena.ofConfined()) {
       long desc =
@@ -48,7 +38,7 @@ final class Descriptors {
               dnnl.bindings().memoryDescCreateWithTag(),
               2,
               arena.allocateFrom(JAVA_LONG, rows, cols),
-              code(type),
+              type.code(),
               ANY);
       return owner.own(desc, DESTROY, dnnl.bindings().memoryDescDestroy());
     }

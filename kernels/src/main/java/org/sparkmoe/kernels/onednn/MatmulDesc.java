@@ -1,7 +1,6 @@
 package org.sparkmoe.kernels.onednn;
 
 import java.util.List;
-import org.sparkmoe.kernels.tensor.DType;
 
 /**
  * One product of a tile of weights: {@code dst = postOps(src · weights + bias)}, or with {@code
@@ -24,10 +23,10 @@ record MatmulDesc(
     int rows,
     int depth,
     int cols,
-    DType srcType,
+    ElementType srcType,
     int srcStride,
-    DType weightType,
-    DType dstType,
+    ElementType weightType,
+    ElementType dstType,
     int dstStride,
     boolean bias,
     boolean accumulate,
@@ -136,11 +135,11 @@ record MatmulDesc(
   }
 
   private long gate(Handles owner) {
-    return Descriptors.strided(DType.F32, rows, cols, cols, 1, owner);
+    return Descriptors.strided(ElementType.F32, rows, cols, cols, 1, owner);
   }
 
   private long biasDesc(Handles owner) {
-    return Descriptors.strided(DType.F32, 1, cols, cols, 1, owner);
+    return Descriptors.strided(ElementType.F32, 1, cols, cols, 1, owner);
   }
 
   /** Position of the gate among all post-ops, or -1. */

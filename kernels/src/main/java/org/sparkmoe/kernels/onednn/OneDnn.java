@@ -37,6 +37,22 @@ public final class OneDnn {
     return Optional.of("%s (instruction set 0x%x of oneDNN)".formatted(reason, isa));
   }
 
+  /** Holds the outcome of the trial in int8. */
+  private static final class Int8Trial {
+    static final String REASON = Int8Check.failure();
+  }
+
+  /**
+   * Why products of int8 rows and weights cannot run, or empty where they can: they are exact, and
+   * this CPU has instructions for them.
+   */
+  public static Optional<String> int8Refusal() {
+    if (refusal().isPresent()) {
+      return refusal();
+    }
+    return Optional.of(Int8Trial.REASON).filter(reason -> !reason.isEmpty());
+  }
+
   /** Version and instruction set, for logs. */
   public static String description() {
     return "oneDNN %s, instruction set 0x%x"

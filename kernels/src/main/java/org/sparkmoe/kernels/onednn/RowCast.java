@@ -3,7 +3,6 @@ package org.sparkmoe.kernels.onednn;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicReferenceArray;
-import org.sparkmoe.kernels.tensor.DType;
 
 /** Rounds blocks of f32 rows to bf16, nearest even. Thread-safe. */
 public final class RowCast {
@@ -44,8 +43,8 @@ public final class RowCast {
 
   private Primitive compile(int rows) {
     Handles handles = new Handles();
-    long from = Descriptors.strided(DType.F32, rows, cols, cols, 1, handles);
-    long to = Descriptors.strided(DType.BF16, rows, cols, cols, 1, handles);
+    long from = Descriptors.strided(ElementType.F32, rows, cols, cols, 1, handles);
+    long to = Descriptors.strided(ElementType.BF16, rows, cols, cols, 1, handles);
     return Primitive.reorder(from, to, handles);
   }
 }

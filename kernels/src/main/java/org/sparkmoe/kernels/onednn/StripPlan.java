@@ -126,10 +126,10 @@ public final class StripPlan {
             rows,
             depth(slice),
             WIDTH,
-            key.compute(),
+            ElementType.of(key.compute()),
             key.cols(),
-            key.compute(),
-            DType.F32,
+            ElementType.of(key.compute()),
+            ElementType.F32,
             WIDTH,
             last && key.bias(),
             slice > 0,
@@ -137,7 +137,7 @@ public final class StripPlan {
     try (Handles temporary = new Handles()) {
       return product.compile(
           key.compute() == DType.F32
-              ? Descriptors.strided(DType.F32, depth(slice), WIDTH, WIDTH, 1, temporary)
+              ? Descriptors.strided(ElementType.F32, depth(slice), WIDTH, WIDTH, 1, temporary)
               : pairs(product, temporary));
     }
   }

@@ -27,15 +27,11 @@ final class WeightOrder {
     this.layout = BlockedLayout.of(descriptor);
   }
 
-  /** What {@code product} prefers; the same order then serves every number of rows. */
-  static WeightOrder preferred(MatmulDesc product) {
+  /** What {@code product}, by weights of {@code type}, prefers; it serves every number of rows. */
+  static WeightOrder preferred(MatmulDesc product, DType type) {
     Handles handles = new Handles();
     WeightOrder order =
-        new WeightOrder(
-            product.preferredWeights(handles),
-            product.cols(),
-            product.depth(),
-            product.weightType());
+        new WeightOrder(product.preferredWeights(handles), product.cols(), product.depth(), type);
     CLEANER.register(order, handles);
     return order;
   }
@@ -82,7 +78,12 @@ final class WeightOrder {
     // oneDNN's weights are K × N: a step along K is one value here, a step along N a whole row
     long from =
         Descriptors.strided(
-            source.type(), /* rows= */ cols, /* cols= */ rows, 1, source.stride(), handles);
+            ElementType.of(source.type()),
+            /* rows= */ cols,
+            /* cols= */ rows,
+            1,
+            source.stride(),
+            handles);
     return Primitive.reorder(from, Descriptors.copy(descriptor, handles), handles);
   }
 }

@@ -267,13 +267,14 @@ public final class WeightTiles {
             RowBlocks.MOST,
             slice.cols(),
             rows,
-            key.compute(),
+            ElementType.of(key.compute()),
             slice.inputPanelCols(),
-            type,
-            DType.F32,
+            ElementType.of(type),
+            ElementType.F32,
             rows,
             false,
             slice.cols() < key.cols(),
-            List.of()));
+            List.of()),
+        type);
   }
 }

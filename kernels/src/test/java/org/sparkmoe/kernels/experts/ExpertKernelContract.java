@@ -206,6 +206,67 @@ abstract class ExpertKernelContract {
     }
   }
 
+  static List<ActivationCodec> int8Codecs() {
+    return Codecs.all().stream()
+        .filter(codec -> codec.scheme().codes() == ActivationScheme.Codes.INT8)
+        .toList();
+  }
+
+  /** Weights, rows and intermediate all in int8: what kernels may multiply as it is. */
+  @ParameterizedTest
+  @MethodSource("int8Codecs")
+  void computesInt8ByInt8(ActivationCodec codec) {
+    assumeTrue(computesQuantized(), "quantized layers are refused");
+    int[][] shapes = {{1, 1, 1}, {2, 33, 207}, {13, 65, 70}, {300, 40, 24}, {5, 1100, 1030}};
+    for (Kind kind : List.of(kinds().get(7), kinds().get(8))) {
+      for (int[] shape : shapes) {
+        RandomTensors random = new RandomTensors(shape[1]);
+        ExpertWeights weights =
+            QuantizedTensors.expert(shape[1], shape[2], shape[0] % 2 == 0, kind, random);
+        float[] x = random.normals(shape[0] * shape[1], 1);
+        codec.requantize(shape[0], shape[1], MemorySegment.ofArray(x));
+        ExpertKernel scalar = new ScalarExpertKernel();
+        float[] expected = forward(scalar, weights, Activation.SILU, codec, codec, x);
+        float[] actual = forward(kernel(), weights, Activation.SILU, codec, codec, x);
+        String context = codec.scheme().label() + ", " + kind + ", " + random;
+        Rows.assertClose(actual, expected, shape[1], 2e-2, context);
+        if (shape[0] > 1) {
+          Rows.assertMedianClose(actual, expected, shape[1], tolerance(), context);
+        }
+        for (int row = 0; row < shape[0]; row += 7) {
+          float[] alone = Rows.row(x, shape[1], row);
+          Rows.assertSameBits(
+              forward(kernel(), weights, Activation.SILU, codec, codec, alone),
+              Rows.row(actual, shape[1], row),
+              "row " + row + ", " + context);
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("int8Codecs")
+  void nanStaysInItsRowOfInt8(ActivationCodec codec) {
+    assumeTrue(computesQuantized(), "quantized layers are refused");
+    RandomTensors random = new RandomTensors(107);
+    ExpertWeights weights = QuantizedTensors.expert(33, 40, true, kinds().get(7), random);
+    float[] x = random.normals(9 * 33, 1);
+    codec.requantize(9, 33, MemorySegment.ofArray(x));
+    float[] clean = forward(kernel(), weights, Activation.SILU, codec, codec, x);
+    x[4 * 33 + 2] = Float.NaN;
+    float[] dirty = forward(kernel(), weights, Activation.SILU, codec, codec, x);
+    for (int row = 0; row < 9; row++) {
+      float[] actual = Rows.row(dirty, 33, row);
+      if (row == 4) {
+        for (float value : actual) {
+          assertThat(value).as("%s", random).isNaN();
+        }
+      } else {
+        Rows.assertSameBits(actual, Rows.row(clean, 33, row), "row " + row + ", " + random);
+      }
+    }
+  }
+
   @Test
   void aRowIgnoresItsNeighbours() {
     int hidden = 65;
@@ -250,7 +311,8 @@ abstract class ExpertKernelContract {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment in = arena.allocateFrom(DType.LE_FLOAT, x);
       MemorySegment out = arena.allocate(in.byteSize());
-      run(kernel(), weights, Activation.SILU, ActivationCodec.NONE, 6, in, out, arena);
+      ActivationCodec none = ActivationCodec.NONE;
+      run(kernel(), weights, Activation.SILU, none, none, 6, in, out, arena);
       Rows.assertSameBits(Rows.floats(out), forward(kernel(), weights, Activation.SILU, x), random);
     }
   }
@@ -276,6 +338,16 @@ abstract class ExpertKernelContract {
       Activation activation,
       ActivationCodec inner,
       float[] x) {
+    return forward(kernel, weights, activation, ActivationCodec.NONE, inner, x);
+  }
+
+  private static float[] forward(
+      ExpertKernel kernel,
+      ExpertWeights weights,
+      Activation activation,
+      ActivationCodec input,
+      ActivationCodec inner,
+      float[] x) {
     float[] y = new float[x.length];
     Arrays.fill(y, Float.NaN);
     try (Arena arena = Arena.ofConfined()) {
@@ -283,6 +355,7 @@ abstract class ExpertKernelContract {
           kernel,
           weights,
           activation,
+          input,
           inner,
           x.length / weights.hidden(),
           MemorySegment.ofArray(x),
@@ -296,6 +369,7 @@ abstract class ExpertKernelContract {
       ExpertKernel kernel,
       ExpertWeights weights,
       Activation activation,
+      ActivationCodec input,
       ActivationCodec inner,
       int rows,
       MemorySegment x,
@@ -303,7 +377,8 @@ abstract class ExpertKernelContract {
       Arena arena) {
     long bytes = kernel.workspaceBytes(rows, weights.hidden(), weights.intermediate());
     Workspace ws = Workspaces.poison(kernel.workspace(bytes, arena), bytes);
-    kernel.forward(kernel.prepare(weights, activation, inner, arena), rows, x, y, ws);
+    PreparedExpert expert = kernel.prepare(weights, activation, input, inner, arena);
+    kernel.forward(expert, rows, x, y, ws);
     assertThat(ws.mark()).as("workspace given back").isZero();
   }
 }

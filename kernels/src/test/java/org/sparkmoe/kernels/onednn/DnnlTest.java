@@ -46,7 +46,17 @@ final class DnnlTest {
     PostOp gate = PostOp.of(PostOp.Kind.TIMES_GATE);
     MatmulDesc strided =
         new MatmulDesc(
-            8, 64, 48, DType.F32, 64, DType.F32, DType.F32, 50, false, false, List.of(gate));
+            8,
+            64,
+            48,
+            ElementType.F32,
+            64,
+            ElementType.F32,
+            ElementType.F32,
+            50,
+            false,
+            false,
+            List.of(gate));
     try (Handles handles = new Handles()) {
       assertThatThrownBy(() -> strided.preferredWeights(handles))
           .isInstanceOf(DnnlException.class)
