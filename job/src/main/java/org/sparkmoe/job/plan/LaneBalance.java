@@ -9,16 +9,28 @@ import org.sparkmoe.kernels.permute.ExpertPlacement;
  * @param linear with experts in contiguous ranges
  * @param placed as they are placed
  * @param sharedExperts experts that several lanes hold
+ * @param linearLoads assignments by lane, with experts in contiguous ranges
+ * @param placedLoads assignments by lane, as they are placed; lanes that share an expert count
+ *     equal parts of it
  */
-public record LaneBalance(int lanes, double linear, double placed, int sharedExperts) {
+public record LaneBalance(
+    int lanes,
+    double linear,
+    double placed,
+    int sharedExperts,
+    double[] linearLoads,
+    double[] placedLoads) {
 
   /** The balance of {@code placement} under {@code loads}, assignments by expert. */
   public static LaneBalance of(ExpertPlacement placement, long[] loads) {
     int lanes = placement.lanes();
+    ExpertPlacement linear = ExpertPlacement.linear(loads.length, lanes);
     return new LaneBalance(
         lanes,
-        ExpertPlacement.linear(loads.length, lanes).imbalance(loads),
+        linear.imbalance(loads),
         placement.imbalance(loads),
-        placement.sharedExperts());
+        placement.sharedExperts(),
+        linear.laneLoads(loads),
+        placement.laneLoads(loads));
   }
 }

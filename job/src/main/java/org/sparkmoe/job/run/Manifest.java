@@ -18,6 +18,7 @@ import org.sparkmoe.job.plan.LaneBalance;
 import org.sparkmoe.job.plan.TokenBytes;
 import org.sparkmoe.kernels.backend.Refusal;
 import org.sparkmoe.kernels.layer.ExpertFormats;
+import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.quant.LayerCodecs;
 import org.sparkmoe.kernels.quant.LayerSchemes;
@@ -71,7 +72,17 @@ final class Manifest {
     model.put("layer", plan.layer().index());
     model.put("module", plan.layer().module());
     model.put("fingerprint", plan.layer().fingerprint());
+    model.put("shape", shape(plan.layer().spec()));
     return model;
+  }
+
+  private static Map<String, Object> shape(MoeLayerSpec spec) {
+    Map<String, Object> shape = new LinkedHashMap<>();
+    shape.put("hidden", spec.hidden());
+    shape.put("experts", spec.experts());
+    shape.put("expert_width", spec.intermediate());
+    shape.put("top_k", spec.topK());
+    return shape;
   }
 
   private static Map<String, Object> options(JobRequest request) {
@@ -159,6 +170,8 @@ final class Manifest {
     lanes.put("busiest_over_mean", balance.placed());
     lanes.put("busiest_over_mean_linear", balance.linear());
     lanes.put("experts_on_several_lanes", balance.sharedExperts());
+    lanes.put("loads", balance.placedLoads());
+    lanes.put("loads_linear", balance.linearLoads());
     return lanes;
   }
 

@@ -53,6 +53,15 @@ public final class MoeInferenceJob {
 
   /** Runs it and commits the run folder. */
   public RunSummary run() {
+    return run(folder -> {});
+  }
+
+  /**
+   * Runs it and commits the run folder.
+   *
+   * @param extra adds to the folder when its tables and its manifest are written
+   */
+  public RunSummary run(RunExtra extra) {
     long started = System.nanoTime();
     String name = "layer %d".formatted(planner.layer().index());
     try (RunDirectory directory =
@@ -100,6 +109,8 @@ public final class MoeInferenceJob {
               monitor.figures(),
               (System.nanoTime() - started) / 1e9);
       directory.write(RunDirectory.MANIFEST, Manifest.of(summary, spark));
+      monitor.expect(name + " · report", Stage.REPORT);
+      extra.addTo(directory.folder());
       directory.commit(planner.request().overwrite());
       return summary;
     }

@@ -85,6 +85,11 @@ public final class RunDirectory implements AutoCloseable {
     }
   }
 
+  /** Where everything is before the commit. */
+  String folder() {
+    return staging.toString();
+  }
+
   /** Where table {@code name} is written before the commit. */
   String table(String name) {
     return new Path(staging, name).toString();

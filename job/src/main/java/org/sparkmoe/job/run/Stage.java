@@ -15,7 +15,9 @@ public enum Stage {
   /** Experts over blocks; the whole layer where replicated. */
   EXPERTS,
   /** Summing over slots and writing outputs. */
-  COMBINE;
+  COMBINE,
+  /** Counting routes for the report, after the run's time is taken. */
+  REPORT;
 
   @Override
   public String toString() {

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -207,6 +208,8 @@ final class ResultTablesTest {
     assertThat(manifest.at("/model/layer").asInt()).isEqualTo(1);
     assertThat(manifest.at("/model/module").asText()).isEqualTo(BLOCK.module());
     assertThat(manifest.at("/model/fingerprint").asText()).matches("[0-9a-f]{64}");
+    assertThat(manifest.at("/model/shape").toString())
+        .isEqualTo("{\"hidden\":64,\"experts\":16,\"expert_width\":48,\"top_k\":4}");
     assertThat(manifest.at("/options/input").asText())
         .isEqualTo(summary.plan().request().tokens().path());
     assertThat(manifest.at("/options/dispatch").asText()).isEqualTo(mode);
@@ -216,6 +219,16 @@ final class ResultTablesTest {
     assertThat(manifest.at("/dispatch/mode").asText()).isEqualTo(mode);
     assertThat(manifest.at("/dispatch/lanes").asInt()).isEqualTo(mode.equals("ep") ? 3 : 0);
     assertThat(manifest.at("/dispatch/estimates")).hasSize(2);
+    if (mode.equals("ep")) {
+      for (String loads : List.of("/lanes/loads", "/lanes/loads_linear")) {
+        double sum = 0;
+        for (JsonNode load : manifest.at(loads)) {
+          sum += load.asDouble();
+        }
+        assertThat(manifest.at(loads)).as(loads).hasSize(3);
+        assertThat(sum).as(loads).isEqualTo(TOKENS * TOP_K);
+      }
+    }
     assertThat(manifest.at("/counts/rows").asLong()).isEqualTo(TOKENS);
     assertThat(manifest.at("/counts/tokens").asLong()).isEqualTo(TOKENS);
     assertThat(manifest.at("/counts/errors").asLong()).isZero();
@@ -284,6 +297,30 @@ final class ResultTablesTest {
 
     assertFiles(run);
     assertThat(schema(spark, run, "outputs").simpleString()).contains("array<float>");
+  }
+
+  @Test
+  void anExtraSeesTheWholeRunBeforeItAppears(SparkSession spark) throws IOException {
+    Path run = folder.resolve("run");
+    Planner planner =
+        Planner.of(Runs.request(BLOCK, arrays(), run, REPLICATED), spark.sparkContext());
+
+    job(spark, planner, TokenSource.open(spark, arrays()))
+        .run(
+            staging -> {
+              Path there = Path.of(staging.replaceFirst("^file:", ""));
+              assertThat(run).doesNotExist();
+              assertThat(Runs.table(spark, there, "expert_stats").count()).isEqualTo(EXPERTS);
+              assertThat(there.resolve("manifest.json")).exists();
+              try {
+                Files.writeString(there.resolve("extra.txt"), "more");
+              } catch (IOException e) {
+                throw new UncheckedIOException(e);
+              }
+            });
+
+    assertThat(run.resolve("extra.txt")).hasContent("more");
+    assertOnly(run);
   }
 
   @Test

@@ -129,15 +129,27 @@ public final class ExpertPlacement implements Serializable {
    * @param loads of the experts, divided evenly between the lanes that share one
    */
   public double imbalance(long[] loads) {
-    double[] lane = new double[lanes];
     double total = 0;
+    for (long load : loads) {
+      total += load;
+    }
+    double busiest = Arrays.stream(laneLoads(loads)).max().orElseThrow();
+    return total == 0 ? 1 : busiest / (total / lanes);
+  }
+
+  /**
+   * The load of each lane.
+   *
+   * @param loads of the experts, divided evenly between the lanes that share one
+   */
+  public double[] laneLoads(long[] loads) {
+    double[] lane = new double[lanes];
     for (int expert = 0; expert < lanesOf.length; expert++) {
-      total += loads[expert];
       for (int at : lanesOf[expert]) {
         lane[at] += (double) loads[expert] / lanesOf[expert].length;
       }
     }
-    return total == 0 ? 1 : Arrays.stream(lane).max().orElseThrow() / (total / lanes);
+    return lane;
   }
 
   private static void check(int experts, int lanes) {

@@ -42,6 +42,15 @@ final class ExpertPlacementTest {
   }
 
   @Test
+  void lanesThatShareAnExpertShareItsLoad() {
+    ExpertPlacement placement = ExpertPlacement.of(4, new int[][] {{0, 1}, {1}, {0, 1, 3}});
+
+    assertThat(placement.laneLoads(new long[] {10, 3, 9})).containsExactly(8, 11, 0, 3);
+    assertThat(placement.imbalance(new long[] {10, 3, 9})).isEqualTo(11 / 5.5);
+    assertThat(placement.imbalance(new long[3])).isEqualTo(1);
+  }
+
+  @Test
   void isAValue() {
     assertThat(ExpertPlacement.linear(4, 2))
         .isEqualTo(ExpertPlacement.linear(4, 2))
