@@ -9,18 +9,11 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Random;
 import org.apache.arrow.vector.compression.CompressionUtil.CodecType;
 import org.apache.arrow.vector.types.pojo.ArrowType;
-import org.apache.arrow.vector.types.pojo.Field;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.spark.sql.types.ArrayType;
-import org.apache.spark.sql.types.DataTypes;
-import org.apache.spark.sql.vectorized.ColumnVector;
-import org.apache.spark.sql.vectorized.ColumnarBatch;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -113,12 +106,7 @@ final class DamagedArrowTest {
   }
 
   private byte[] tokens(boolean stream, CodecType codec, ArrowType list) throws IOException {
-    Path file = folder.resolve("whole.arrow");
-    Files.deleteIfExists(file);
-    Field hidden = ArrowFixture.list("hidden", list, ArrowFixture.F32);
-    List<Field> fields = List.of(ArrowFixture.field("id", ArrowFixture.LONG), hidden);
-    ArrowFixture.write(file, stream, codec, fields, 2, ArrowLayoutTest::fill);
-    return Files.readAllBytes(file);
+    return ArrowReading.tokens(folder, stream, codec, list);
   }
 
   private ArrowIndex index(byte[] bytes) throws IOException {
@@ -127,39 +115,10 @@ final class DamagedArrowTest {
     return ArrowIndexer.index(file.toUri().toString(), bytes.length, new Configuration(false));
   }
 
-  /** Reads all columns that can be read, every value. */
   private void read(byte[] bytes) throws IOException {
-    ArrowIndex index = index(bytes);
-    List<ArrowColumn> columns = ArrowDataset.open(index.path(), new Configuration(false)).columns();
-    List<String> names = new ArrayList<>();
-    columns.stream().filter(ArrowColumn::readable).forEach(column -> names.add(column.name()));
-    List<ArrowSplit> splits = ArrowSplit.plan(List.of(index), 1, 0);
-    for (ArrowSplit split : splits) {
-      try (ArrowBatchReader reader =
-          new ArrowBatchReader(split, columns, names, MEMORY, new Configuration(false))) {
-        while (reader.next()) {
-          touch(reader.get());
-        }
-      }
-    }
-  }
-
-  private static void touch(ColumnarBatch batch) {
-    for (int c = 0; c < batch.numCols(); c++) {
-      ColumnVector column = batch.column(c);
-      for (int row = 0; row < batch.numRows(); row++) {
-        if (column.isNullAt(row)) {
-          continue;
-        }
-        if (column.dataType().equals(DataTypes.LongType)) {
-          column.getLong(row);
-        } else if (column.dataType().equals(DataTypes.BinaryType)) {
-          column.getBinary(row);
-        } else if (column.dataType() instanceof ArrayType array
-            && array.elementType().equals(DataTypes.FloatType)) {
-          column.getArray(row).copy();
-        }
-      }
-    }
+    Path file = folder.resolve("damaged.arrow");
+    Files.write(file, bytes);
+    String uri = file.toUri().toString();
+    ArrowReading.readAll(uri, bytes.length, new Configuration(false), MEMORY);
   }
 }
