@@ -50,6 +50,11 @@ final class TokenColumns {
     return options.keepColumns();
   }
 
+  /** The column that {@code --since} names. */
+  StructField ordered(String name) {
+    return field("--since", name);
+  }
+
   HiddenEncoding encoding(StructField hidden) {
     if (hidden.dataType().equals(DataTypes.BinaryType)) {
       return new HiddenEncoding.Binary(binaryDType(hidden));

@@ -19,7 +19,7 @@ import org.sparkmoe.kernels.tensor.DType;
  * @param hiddenDtype element type of a BINARY hidden column; when absent, what the file says, and
  *     f32 where it says nothing
  * @param keepColumns further columns that go through to the output
- * @param limit read only the rows with the lowest token ids, this many
+ * @param rows which rows are read
  */
 public record TokenOptions(
     String path,
@@ -28,7 +28,7 @@ public record TokenOptions(
     String hiddenColumn,
     Optional<DType> hiddenDtype,
     List<String> keepColumns,
-    OptionalInt limit) {
+    RowSelection rows) {
 
   /** Names that the job's tables use for their own columns; Spark does not tell case apart. */
   private static final Set<String> RESERVED =
@@ -38,10 +38,6 @@ public record TokenOptions(
     keepColumns = List.copyOf(keepColumns);
     if (path.isBlank()) {
       throw new InputException("the input path is empty; give a file, folder, glob or tensor");
-    }
-    if (limit.isPresent() && limit.getAsInt() <= 0) {
-      throw new InputException(
-          "limit %d keeps no rows; give a number from 1".formatted(limit.getAsInt()));
     }
     Set<String> seen = new HashSet<>();
     for (String column : keepColumns) {
@@ -66,30 +62,40 @@ public record TokenOptions(
         TokenTable.HIDDEN,
         Optional.empty(),
         List.of(),
-        OptionalInt.empty());
+        RowSelection.ALL);
   }
 
   public TokenOptions withFormat(InputFormat value) {
     return new TokenOptions(
-        path, value, tokenIdColumn, hiddenColumn, hiddenDtype, keepColumns, limit);
+        path, value, tokenIdColumn, hiddenColumn, hiddenDtype, keepColumns, rows);
   }
 
   public TokenOptions withColumns(String tokenId, String hidden) {
-    return new TokenOptions(path, format, tokenId, hidden, hiddenDtype, keepColumns, limit);
+    return new TokenOptions(path, format, tokenId, hidden, hiddenDtype, keepColumns, rows);
   }
 
   public TokenOptions withHiddenDtype(DType value) {
     return new TokenOptions(
-        path, format, tokenIdColumn, hiddenColumn, Optional.of(value), keepColumns, limit);
+        path, format, tokenIdColumn, hiddenColumn, Optional.of(value), keepColumns, rows);
   }
 
   public TokenOptions withKeepColumns(String... values) {
     return new TokenOptions(
-        path, format, tokenIdColumn, hiddenColumn, hiddenDtype, List.of(values), limit);
+        path, format, tokenIdColumn, hiddenColumn, hiddenDtype, List.of(values), rows);
+  }
+
+  /** As this, of another path. */
+  public TokenOptions withPath(String value) {
+    return new TokenOptions(
+        value, format, tokenIdColumn, hiddenColumn, hiddenDtype, keepColumns, rows);
+  }
+
+  public TokenOptions withRows(RowSelection value) {
+    return new TokenOptions(
+        path, format, tokenIdColumn, hiddenColumn, hiddenDtype, keepColumns, value);
   }
 
   public TokenOptions withLimit(int value) {
-    return new TokenOptions(
-        path, format, tokenIdColumn, hiddenColumn, hiddenDtype, keepColumns, OptionalInt.of(value));
+    return withRows(new RowSelection(rows.since(), rows.sample(), OptionalInt.of(value)));
   }
 }

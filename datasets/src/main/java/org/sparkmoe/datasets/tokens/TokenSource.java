@@ -1,9 +1,5 @@
 package org.sparkmoe.datasets.tokens;
 
-import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.lit;
-import static org.apache.spark.sql.functions.max;
-
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
@@ -57,20 +53,34 @@ public final class TokenSource {
     HiddenEncoding encoding = columns.encoding(hidden);
     OptionalInt width = columns.width(hidden, encoding);
     List<String> kept = columns.kept();
-    requireRows(input.select(named(tokenId.name())));
+    requireRows(input.select(RowSelector.named(tokenId.name())));
     List<Column> selected = new ArrayList<>();
-    selected.add(named(tokenId.name()).cast(DataTypes.LongType).as(TokenTable.TOKEN_ID));
-    selected.add(named(hidden.name()).cast(encoding.sparkType()).as(TokenTable.HIDDEN));
-    kept.forEach(name -> selected.add(named(name)));
-    Dataset<Row> rows = input.select(selected.toArray(Column[]::new));
+    selected.add(
+        RowSelector.named(tokenId.name()).cast(DataTypes.LongType).as(TokenTable.TOKEN_ID));
+    selected.add(RowSelector.named(hidden.name()).cast(encoding.sparkType()).as(TokenTable.HIDDEN));
+    kept.forEach(name -> selected.add(RowSelector.named(name)));
     return new TokenTable(
-        limited(rows),
+        selected(input, columns, selected),
         format,
         encoding,
         kept,
         format == InputFormat.SAFETENSORS,
         width,
         options.path());
+  }
+
+  private Dataset<Row> selected(Dataset<Row> input, TokenColumns columns, List<Column> selected) {
+    RowSelection wanted = options.rows();
+    Dataset<Row> rows = input;
+    if (wanted.since().isPresent()) {
+      RowSelection.Since since = wanted.since().get();
+      rows = RowSelector.since(rows, columns.ordered(since.column()), since, options.path());
+    }
+    rows = rows.select(selected.toArray(Column[]::new));
+    if (wanted.sample().isPresent()) {
+      rows = RowSelector.sample(rows, wanted.sample().getAsDouble());
+    }
+    return RowSelector.limit(rows, wanted.limit());
   }
 
   private Dataset<Row> read(InputFormat format) {
@@ -99,28 +109,5 @@ public final class TokenSource {
     if (empty) {
       throw new InputException("input " + options.path() + " has no rows; give one that has some");
     }
-  }
-
-  /**
-   * Keeps the lowest token ids, so that the choice does not depend on partitions. The highest id to
-   * keep is found here, once: every pass over the table then sees the same rows.
-   */
-  private Dataset<Row> limited(Dataset<Row> rows) {
-    if (options.limit().isEmpty()) {
-      return rows;
-    }
-    Column id = col(TokenTable.TOKEN_ID);
-    Row highest =
-        rows.select(id)
-            .orderBy(id.asc_nulls_last())
-            .limit(options.limit().getAsInt())
-            .agg(max(id))
-            .first();
-    return rows.where(id.leq(lit(highest.get(0))));
-  }
-
-  /** The top-level column of exactly this name, which may hold dots. */
-  private static Column named(String name) {
-    return col("`" + name.replace("`", "``") + "`");
   }
 }

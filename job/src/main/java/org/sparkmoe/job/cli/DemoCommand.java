@@ -8,16 +8,17 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
-import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.sparkmoe.datasets.tokens.TokenOptions;
 import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.JobRequest;
+import org.sparkmoe.job.verify.Verification;
+import org.sparkmoe.job.verify.Verifier;
 import org.sparkmoe.kernels.backend.BackendSelector;
 import org.sparkmoe.udfs.plan.Reduction;
 import picocli.CommandLine.Command;
@@ -38,7 +39,6 @@ final class DemoCommand implements Callable<Integer> {
       List.of("config.json", "model.safetensors", "reference.safetensors");
 
   private static final String BLOCK = "model.layers.1.mlp";
-  private static final double TOLERANCE = 2e-5;
 
   @Spec private CommandSpec spec;
 
@@ -53,7 +53,7 @@ final class DemoCommand implements Callable<Integer> {
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
     Path checkpoint = unpack();
-    String input = checkpoint.resolve("reference.safetensors") + "#" + BLOCK + ".input";
+    String input = reference(checkpoint, "input");
     Path run = folder.resolve("run").toAbsolutePath();
     JobRequest request =
         new JobRequest(
@@ -76,18 +76,21 @@ final class DemoCommand implements Callable<Integer> {
       if (code != ExitCode.DONE) {
         return code;
       }
-      double worst = worstRow(session.spark(), run, checkpoint);
-      show(session.spark(), out);
-      out.printf(
-          Locale.ROOT,
-          "%nlargest difference of a row from Hugging Face transformers: %.1e (relative L2, limit"
-              + " %.0e)%n",
-          worst,
-          TOLERANCE);
+      show(session.spark(), run, out);
+      out.println();
+      out.println("compared with Hugging Face transformers (job/bin/moe verify):");
+      Verification found =
+          new Verifier(session.spark(), 3)
+              .verify(run.toString(), reference(checkpoint, "output"), OptionalDouble.empty());
+      int verdict = VerifyCommand.report(found, false, out);
       again(input, checkpoint, out);
       out.flush();
-      return worst <= TOLERANCE ? ExitCode.DONE : ExitCode.FAILED;
+      return verdict;
     }
+  }
+
+  private static String reference(Path checkpoint, String part) {
+    return checkpoint.resolve("reference.safetensors") + "#" + BLOCK + "." + part;
   }
 
   private Path unpack() {
@@ -105,30 +108,10 @@ final class DemoCommand implements Callable<Integer> {
     }
   }
 
-  /** The largest relative L2 distance between a row of the run and of the reference. */
-  private static double worstRow(SparkSession spark, Path run, Path checkpoint) {
-    spark.read().parquet(run.resolve("outputs").toString()).createOrReplaceTempView("outputs");
-    spark.read().parquet(run.resolve("routes").toString()).createOrReplaceTempView("routes");
-    spark
-        .read()
-        .format("moe-safetensors")
-        .load(checkpoint.resolve("reference.safetensors") + "#" + BLOCK + ".output")
-        .createOrReplaceTempView("reference");
-    Row worst =
-        spark
-            .sql(
-                """
-                SELECT max(sqrt(aggregate(zip_with(ours, theirs, (a, b) -> double(a - b) * (a - b)), 0D, (s, x) -> s + x)
-                              / aggregate(transform(theirs, b -> double(b) * b), 0D, (s, x) -> s + x))),
-                       count(*)
-                FROM (SELECT moe.decode(o.output, 'f32') ours, moe.decode(r.hidden, 'f32') theirs
-                      FROM outputs o JOIN reference r USING (token_id))
-                """)
-            .first();
-    return worst.getLong(1) == spark.table("reference").count() ? worst.getDouble(0) : Double.NaN;
-  }
-
-  private static void show(SparkSession spark, PrintWriter out) {
+  private static void show(SparkSession spark, Path run, PrintWriter out) {
+    for (String table : List.of("outputs", "routes")) {
+      spark.read().parquet(run.resolve(table).toString()).createOrReplaceTempView(table);
+    }
     show(
         spark,
         out,

@@ -17,5 +17,8 @@ final class ExitCode {
   /** Finished, but more rows failed than {@code --max-errors} allows. */
   static final int TOO_MANY_ERRORS = 3;
 
+  /** Finished, but what was compared differs. */
+  static final int DIFFERS = 3;
+
   private ExitCode() {}
 }

@@ -1,11 +1,8 @@
 package org.sparkmoe.job.cli;
 
 import java.io.PrintWriter;
+import java.util.List;
 import java.util.concurrent.Callable;
-import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Row;
-import org.sparkmoe.datasets.tokens.TokenSource;
-import org.sparkmoe.datasets.tokens.TokenTable;
 import org.sparkmoe.job.plan.JobPlan;
 import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.job.plan.LaneBalance;
@@ -57,19 +54,20 @@ final class ExplainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    JobRequest request = options.request(output, overwrite);
+    List<JobRequest> requests = options.requests(output, overwrite);
     PrintWriter out = spec.commandLine().getOut();
     try (Session session = Session.start("Spark MoE explain")) {
-      Planner planner = Planner.of(request, session.spark().sparkContext());
-      TokenTable table = TokenSource.open(session.spark(), request.tokens());
-      table.requireWidth(planner.layer().spec().hidden());
-      Dataset<Row> rows = table.rows();
-      long count = rows.select(TokenTable.TOKEN_ID).count();
-      Texts.start(planner, table).forEach(out::println);
-      JobPlan plan = planner.plan(count, rows.rdd().getNumPartitions());
-      Texts.plan(plan).forEach(out::println);
-      if (expertStats != null) {
-        out.println(balance(session, planner, plan));
+      for (JobRequest request : requests) {
+        PreparedRun prepared = PreparedRun.of(session.spark(), request);
+        JobPlan plan = prepared.plan();
+        Texts.start(prepared.planner(), prepared.table()).forEach(out::println);
+        Texts.plan(plan).forEach(out::println);
+        if (expertStats != null) {
+          out.println(balance(session, prepared.planner(), plan));
+        }
+        if (requests.size() > 1) {
+          out.println();
+        }
       }
       out.flush();
     }

@@ -10,7 +10,6 @@ import org.sparkmoe.datasets.InputException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.HelpCommand;
-import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -25,19 +24,21 @@ import picocli.CommandLine.UnmatchedArgumentException;
     footer = {"", ExitCode.HELP},
     mixinStandardHelpOptions = true,
     scope = ScopeType.INHERIT,
-    versionProvider = MoeCli.Version.class,
+    versionProvider = Version.class,
     sortOptions = false,
     usageHelpWidth = 100,
     subcommands = {
       RunCommand.class,
       ExplainCommand.class,
+      VerifyCommand.class,
       InspectCommand.class,
       QuantizeCommand.class,
       DemoCommand.class,
+      CompletionCommand.class,
       HelpCommand.class
     })
 public final class MoeCli implements Runnable {
-  private static final String COMMANDS = "run, explain, inspect, quantize or demo";
+  private static final String COMMANDS = "run, explain, verify, inspect, quantize or demo";
 
   @Spec private CommandSpec spec;
 
@@ -127,18 +128,5 @@ public final class MoeCli implements Runnable {
 
   private static PrintWriter utf8(FileDescriptor stream) {
     return new PrintWriter(new FileOutputStream(stream), true, StandardCharsets.UTF_8);
-  }
-
-  /** The version in the jar's manifest. */
-  static final class Version implements IVersionProvider {
-    @Override
-    public String[] getVersion() {
-      return new String[] {"Spark MoE " + of()};
-    }
-
-    static String of() {
-      String version = MoeCli.class.getPackage().getImplementationVersion();
-      return version == null ? "(unpackaged)" : version;
-    }
   }
 }

@@ -1,13 +1,13 @@
 package org.sparkmoe.job.cli;
 
 import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.Callable;
 import org.apache.spark.sql.SparkSession;
-import org.sparkmoe.datasets.tokens.TokenSource;
-import org.sparkmoe.datasets.tokens.TokenTable;
 import org.sparkmoe.job.plan.Amounts;
 import org.sparkmoe.job.plan.JobRequest;
-import org.sparkmoe.job.plan.Planner;
+import org.sparkmoe.job.run.LayersDirectory;
 import org.sparkmoe.job.run.MoeInferenceJob;
 import org.sparkmoe.job.run.Progress;
 import org.sparkmoe.job.run.RunDirectory;
@@ -27,11 +27,12 @@ import picocli.CommandLine.Spec;
     footer = {
       "",
       "Writes outputs/, routes/, expert_stats/, errors/ and manifest.json under --output, all or"
-          + " nothing.",
+          + " nothing; of several layers, each as a whole when it is done.",
       ExitCode.HELP,
       "",
       "  moe run --model OLMoE-1B-7B --layer 3 --input acts.parquet --output run1",
-      "  moe run --config job.yaml --overwrite"
+      "  moe run --config job.yaml --overwrite",
+      "  moe run --model M --layers 3,7,11 --input acts/layer={layer} --output runs"
     })
 final class RunCommand implements Callable<Integer> {
 
@@ -49,28 +50,89 @@ final class RunCommand implements Callable<Integer> {
   @Option(names = "--overwrite", order = 34, description = "Replace the run that is there.")
   private boolean overwrite;
 
+  @Option(
+      names = "--dry-run",
+      order = 36,
+      description = {
+        "Check everything that is checked before the start, print the plan and stop. Unlike"
+            + " explain it looks at --output.",
+      })
+  private boolean dryRun;
+
   @Override
   public Integer call() {
-    JobRequest request = options.request(output, overwrite);
-    try (Session session = Session.start("Spark MoE layer " + request.layer())) {
-      return run(session.spark(), request, spec.commandLine());
+    List<JobRequest> requests = options.requests(output, overwrite);
+    try (Session session = Session.start(name(requests))) {
+      SparkSession spark = session.spark();
+      if (options.severalLayers()) {
+        return runAll(spark, requests);
+      }
+      PreparedRun prepared = prepare(spark, requests.getFirst());
+      return dryRun ? plan(List.of(prepared)) : run(spark, prepared, spec.commandLine()).code();
     }
   }
 
-  static int run(SparkSession spark, JobRequest request, CommandLine line) {
-    PrintWriter out = line.getOut();
+  private static String name(List<JobRequest> requests) {
+    List<Integer> layers = requests.stream().map(JobRequest::layer).toList();
+    return layers.size() == 1
+        ? "Spark MoE layer " + layers.getFirst()
+        : "Spark MoE layers %d to %d".formatted(layers.getFirst(), layers.getLast());
+  }
+
+  /** Everything is checked before the first layer starts. */
+  private int runAll(SparkSession spark, List<JobRequest> requests) {
+    LayersDirectory directory =
+        LayersDirectory.open(output, spark.sparkContext().hadoopConfiguration());
+    List<PreparedRun> layers = requests.stream().map(request -> prepare(spark, request)).toList();
+    if (dryRun) {
+      return plan(layers);
+    }
+    directory.begin();
+    List<Ended> ended = new ArrayList<>();
+    for (PreparedRun layer : layers) {
+      ended.add(run(spark, layer, spec.commandLine()));
+      spec.commandLine().getOut().println();
+    }
+    directory.commit(ended.stream().map(Ended::summary).toList());
+    return ended.stream().mapToInt(Ended::code).max().orElseThrow();
+  }
+
+  private int plan(List<PreparedRun> layers) {
+    PrintWriter out = spec.commandLine().getOut();
+    for (PreparedRun layer : layers) {
+      Texts.start(layer.planner(), layer.table()).forEach(out::println);
+      Texts.plan(layer.plan()).forEach(out::println);
+      out.println();
+    }
+    out.println("dry run: nothing was computed, nothing was written; %s is free".formatted(output));
+    out.flush();
+    return ExitCode.DONE;
+  }
+
+  private static PreparedRun prepare(SparkSession spark, JobRequest request) {
     RunDirectory.check(
         request.output(), spark.sparkContext().hadoopConfiguration(), request.overwrite());
-    Planner planner = Planner.of(request, spark.sparkContext());
-    TokenTable table = TokenSource.open(spark, request.tokens());
-    table.requireWidth(planner.layer().spec().hidden());
-    Texts.start(planner, table).forEach(out::println);
+    return PreparedRun.of(spark, request);
+  }
+
+  /** Runs one layer; the exit code. */
+  static int run(SparkSession spark, JobRequest request, CommandLine line) {
+    return run(spark, prepare(spark, request), line).code();
+  }
+
+  private static Ended run(SparkSession spark, PreparedRun prepared, CommandLine line) {
+    PrintWriter out = line.getOut();
+    Texts.start(prepared.planner(), prepared.table()).forEach(out::println);
     out.flush();
-    RunSummary summary = new MoeInferenceJob(spark, planner, table, progress()).run();
+    RunSummary summary =
+        new MoeInferenceJob(spark, prepared.planner(), prepared.table(), progress()).run();
     Texts.summary(summary).forEach(out::println);
     out.flush();
-    return exitCode(request, summary, line.getErr());
+    return new Ended(summary, exitCode(prepared.planner().request(), summary, line.getErr()));
   }
+
+  /** A run, and the exit code that it asks for. */
+  private record Ended(RunSummary summary, int code) {}
 
   /** On standard error, so that standard output holds results only. */
   private static Progress progress() {
@@ -85,7 +147,7 @@ final class RunCommand implements Callable<Integer> {
       }
       allowed = "--max-errors allows " + request.maxErrors().getAsLong();
     } else {
-      if (summary.tokens() > 0) {
+      if (summary.errors() == 0 || summary.tokens() > 0) {
         return ExitCode.DONE;
       }
       allowed = "that is all of them";

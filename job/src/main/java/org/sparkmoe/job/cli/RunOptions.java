@@ -3,21 +3,31 @@ package org.sparkmoe.job.cli;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import org.apache.spark.network.util.JavaUtils;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.datasets.tokens.HiddenEncoding;
 import org.sparkmoe.datasets.tokens.InputFormat;
+import org.sparkmoe.datasets.tokens.RowSelection;
 import org.sparkmoe.datasets.tokens.TokenOptions;
 import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.JobRequest;
+import org.sparkmoe.job.run.LayersDirectory;
 import org.sparkmoe.kernels.backend.BackendSelector;
 import org.sparkmoe.udfs.plan.Reduction;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** Options of {@code run} and {@code explain}. */
 final class RunOptions {
+  private static final String LAYER = "{layer}";
+
+  @Spec(Spec.Target.MIXEE)
+  private CommandSpec spec;
 
   @Option(
       names = "--model",
@@ -30,10 +40,19 @@ final class RunOptions {
   @Option(
       names = "--layer",
       order = 20,
-      required = true,
       paramLabel = "N",
       description = "Decoder layer, counted from 0; moe inspect lists them.")
-  private int layer;
+  private Integer layer;
+
+  @Option(
+      names = "--layers",
+      order = 21,
+      paramLabel = "N,N-M",
+      description = {
+        "Instead of --layer: several layers, one after another, each with its own run folder"
+            + " layer=N below --output. Numbers and ranges, for example 3,7 or 0-15.",
+      })
+  private String layers;
 
   @Option(
       names = "--input",
@@ -42,7 +61,7 @@ final class RunOptions {
       paramLabel = "PATH",
       description = {
         "Tokens: Parquet or Arrow IPC files, or a tensor:",
-        "FILE.safetensors#TENSOR.",
+        "FILE.safetensors#TENSOR. {layer} stands for the number of the layer.",
       })
   private String input;
 
@@ -94,6 +113,27 @@ final class RunOptions {
       paramLabel = "N",
       description = "Only the N tokens with the lowest ids.")
   private Integer limit;
+
+  @Option(
+      names = "--sample",
+      order = 92,
+      paramLabel = "FRACTION",
+      description = {
+        "Only a fraction of the tokens, above 0, up to 1. Chosen by a hash of the token id: the"
+            + " same tokens however the input is partitioned, and a smaller sample is part of a"
+            + " larger.",
+      })
+  private Double sample;
+
+  @Option(
+      names = "--since",
+      order = 94,
+      paramLabel = "C=VALUE",
+      description = {
+        "Only rows whose column C is VALUE or later, read as the column's type, for example"
+            + " day=2026-11-24. A run that finds none is done, with empty tables.",
+      })
+  private String since;
 
   @Option(
       names = "--backend",
@@ -206,22 +246,40 @@ final class RunOptions {
     // Read before the command line is parsed, see Defaults: here the option is only announced.
   }
 
-  /** The request, for a run folder {@code output}. */
-  JobRequest request(String output, boolean overwrite) {
+  /**
+   * One request for each layer.
+   *
+   * @param output run folder; for several layers the folder of their run folders
+   */
+  List<JobRequest> requests(String output, boolean overwrite) {
+    if (severalLayers()) {
+      return LayerList.parse(layers).stream()
+          .map(index -> request(index, LayersDirectory.ofLayer(output, index), overwrite))
+          .toList();
+    }
+    return List.of(request(layer, output, overwrite));
+  }
+
+  /** Whether {@code --layers} asks for a folder of run folders, be it for one layer. */
+  boolean severalLayers() {
+    if ((layer == null) == (layers == null)) {
+      throw new ParameterException(
+          spec.commandLine(),
+          layer == null
+              ? "Missing required option: '--layer=N' or '--layers=N,N-M'"
+              : "--layer %d and --layers %s exclude each other".formatted(layer, layers));
+    }
+    return layers != null;
+  }
+
+  private JobRequest request(int index, String output, boolean overwrite) {
     if (maxErrors != null && maxErrors < 0) {
       throw new InputException("--max-errors %d must be at least 0".formatted(maxErrors));
     }
     return new JobRequest(
         model,
-        layer,
-        new TokenOptions(
-            input,
-            InputFormat.parse(inputFormat),
-            tokenIdColumn,
-            hiddenColumn,
-            Optional.ofNullable(hiddenDtype).map(HiddenEncoding::parseDType),
-            keepColumns,
-            limit == null ? OptionalInt.empty() : OptionalInt.of(limit)),
+        index,
+        tokens(index),
         output,
         backend(),
         dispatch(),
@@ -233,6 +291,30 @@ final class RunOptions {
         weightMemory(),
         overwrite,
         maxErrors == null ? OptionalLong.empty() : OptionalLong.of(maxErrors));
+  }
+
+  private TokenOptions tokens(int index) {
+    return new TokenOptions(
+        input(index),
+        InputFormat.parse(inputFormat),
+        tokenIdColumn,
+        hiddenColumn,
+        Optional.ofNullable(hiddenDtype).map(HiddenEncoding::parseDType),
+        keepColumns,
+        new RowSelection(
+            Optional.ofNullable(since).map(RowSelection.Since::parse),
+            sample == null ? OptionalDouble.empty() : OptionalDouble.of(sample),
+            limit == null ? OptionalInt.empty() : OptionalInt.of(limit)));
+  }
+
+  /** Activations belong to a layer, so several layers cannot have the same. */
+  private String input(int index) {
+    if (layers != null && !input.contains(LAYER)) {
+      throw new InputException(
+          "--input %s is the same for all of --layers %s; put {layer} where its number stands"
+              .formatted(input, layers));
+    }
+    return input.replace(LAYER, Integer.toString(index));
   }
 
   private BackendSelector.Request backend() {

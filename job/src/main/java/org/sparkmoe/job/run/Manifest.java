@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import org.apache.spark.sql.SparkSession;
 import org.sparkmoe.datasets.tokens.HiddenEncoding;
+import org.sparkmoe.datasets.tokens.RowSelection;
 import org.sparkmoe.job.plan.Cost;
 import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.ExecutorMemory;
@@ -96,7 +97,10 @@ final class Manifest {
         .hiddenDtype()
         .ifPresent(dtype -> options.put("hidden-dtype", HiddenEncoding.nameOf(dtype)));
     options.put("keep-columns", request.tokens().keepColumns());
-    request.tokens().limit().ifPresent(limit -> options.put("limit", limit));
+    RowSelection rows = request.tokens().rows();
+    rows.since().ifPresent(since -> options.put("since", since.toString()));
+    rows.sample().ifPresent(fraction -> options.put("sample", fraction));
+    rows.limit().ifPresent(limit -> options.put("limit", limit));
     options.put("backend", request.backend().name());
     options.put("dispatch", request.dispatch().map(DispatchMode::option).orElse("auto"));
     request.lanes().ifPresent(lanes -> options.put("lanes", lanes));

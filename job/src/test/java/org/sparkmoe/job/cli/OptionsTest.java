@@ -216,7 +216,7 @@ final class OptionsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"run", "explain", "inspect", "quantize", "demo"})
+  @ValueSource(strings = {"run", "explain", "verify", "inspect", "quantize", "demo"})
   void helpNamesEachOptionOnce(String command) {
     String help = Cli.execute(command, "--help").isDone().out();
 
@@ -240,17 +240,28 @@ final class OptionsTest {
 
       assertThat(help).startsWith("Usage: moe ").contains("Exit codes");
       for (String command :
-          new TreeSet<>(List.of("run", "explain", "inspect", "quantize", "demo", "help"))) {
+          new TreeSet<>(
+              List.of(
+                  "run",
+                  "explain",
+                  "verify",
+                  "inspect",
+                  "quantize",
+                  "demo",
+                  "generate-completion",
+                  "help"))) {
         assertThat(help).as(command).containsOnlyOnce("\n  " + command + " ");
       }
     }
   }
 
   @Test
-  void theVersionIsALine() {
+  void theVersionTellsWhatItRunsOn() {
     assertThat(Cli.execute("--version").isDone().out().lines())
-        .singleElement()
-        .asString()
-        .startsWith("Spark MoE ");
+        .satisfiesExactly(
+            line -> assertThat(line).startsWith("Spark MoE "),
+            line -> assertThat(line).matches("Spark 4\\.2\\.\\d.*, Scala 2\\.13\\.\\d+"),
+            line ->
+                assertThat(line).startsWith("Java 25.").contains(System.getProperty("os.arch")));
   }
 }
