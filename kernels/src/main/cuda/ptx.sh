@@ -1,16 +1,22 @@
 #!/bin/sh
-# Compiles experts.cu to the PTX that the jar carries. Needs nvcc and ptxas of CUDA 12 or 13.
+# Compiles the kernels to the PTX that the jar carries. Needs nvcc and ptxas of CUDA 12.3 or later.
 set -eu
 cd "$(dirname "$0")"
-ptx=../resources/org/sparkmoe/kernels/cuda/experts.ptx
+resources=../resources/org/sparkmoe/kernels/cuda
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-nvcc -O3 -std=c++17 -arch=compute_80 -ptx experts.cu -o "$work/new.ptx"
-# nvcc names the newest ISA it knows, which old drivers refuse to read. The code is one of ISA 7.0, as ptxas proves.
-{
-  echo "// SHA-256 of experts.cu: $(sha256sum experts.cu | cut -d ' ' -f 1)"
-  sed 's/^\.version .*/.version 7.0/' "$work/new.ptx"
-} >"$work/experts.ptx"
-ptxas -arch=sm_80 --warn-on-spills "$work/experts.ptx" -o "$work/experts.cubin"
-cp "$work/experts.ptx" "$ptx"
+# compile NAME TARGET ISA: nvcc names the newest ISA it knows, which old drivers refuse to read. The code is one of ISA,
+# as ptxas proves.
+compile() {
+  nvcc -O3 -std=c++17 -arch="compute_$2" -ptx "$1.cu" -o "$work/new.ptx"
+  {
+    echo "// SHA-256 of experts.cuh and $1.cu: $(cat experts.cuh "$1.cu" | sha256sum | cut -d ' ' -f 1)"
+    sed "s/^\.version .*/.version $3/" "$work/new.ptx"
+  } >"$work/$1.ptx"
+  ptxas -arch="sm_$2" --warn-on-spills "$work/$1.ptx" -o "$work/$1.cubin"
+  cp "$work/$1.ptx" "$resources/$1.ptx"
+}
+
+compile experts 80 7.0
+compile hopper 90a 8.3

@@ -33,6 +33,7 @@ final class Texts {
     lines.addAll(activations(planner));
     lines.add("tokens   %s, hidden %s".formatted(table.path(), table.encoding()));
     lines.add("backend  " + planner.backend().backend().option());
+    planner.backend().backend().device().ifPresent(device -> lines.add("         on " + device));
     for (Refusal refusal : planner.backend().refusals()) {
       lines.add("         not " + refusal);
     }

@@ -2,6 +2,7 @@ package org.sparkmoe.kernels.backend;
 
 import java.util.Locale;
 import java.util.Optional;
+import org.sparkmoe.kernels.cuda.Cuda;
 import org.sparkmoe.kernels.tensor.QuantFormat;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 
@@ -38,6 +39,15 @@ public enum Backend {
   }
 
   /**
+   * What it runs on beside the CPU, and which kernels were chosen for that; empty where nothing.
+   */
+  public Optional<String> device() {
+    return this == CUDA && Cuda.refusal().isEmpty()
+        ? Optional.of(Cuda.description())
+        : Optional.empty();
+  }
+
+  /**
    * What else than its input the bits of a row depend on; empty where nothing. No backend's rows
    * depend on their neighbours, on batches or on the number of threads.
    */
@@ -45,7 +55,7 @@ public enum Backend {
     return switch (this) {
       case SCALAR, VECTOR -> Optional.empty();
       case ONEDNN, ONEDNN_BF16 -> Optional.of("the instruction set of the CPU");
-      case CUDA -> Optional.of("the model of the GPU");
+      case CUDA -> Optional.of("the model of the GPU and its driver");
     };
   }
 }

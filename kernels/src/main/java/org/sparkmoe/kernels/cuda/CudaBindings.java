@@ -9,11 +9,14 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
+import java.util.Optional;
 
 /**
  * The functions of libcuda that this package calls, named like them. Handles (context, module,
  * stream, …) and addresses on the device travel as {@code long}. Kept by hand against {@code
  * cuda.h}; the names with a suffix are those that {@code cuda.h} maps the plain ones to.
+ *
+ * @param tensorMapEncodeTiled absent before CUDA 12
  */
 record CudaBindings(
     MethodHandle init,
@@ -47,12 +50,14 @@ record CudaBindings(
     MethodHandle eventSynchronize,
     MethodHandle eventElapsedTime,
     MethodHandle eventDestroy,
-    MethodHandle launchKernel) {
+    MethodHandle launchKernel,
+    Optional<MethodHandle> tensorMapEncodeTiled) {
 
   /**
-   * Looks every function up.
+   * Looks the functions up.
    *
-   * @throws java.util.NoSuchElementException where the library lacks one; the message names it
+   * @throws java.util.NoSuchElementException where the library lacks one that every driver has; the
+   *     message names it
    */
   static CudaBindings link(SymbolLookup library) {
     Functions cuda = new Functions(library);
@@ -100,7 +105,21 @@ record CudaBindings(
             JAVA_INT,
             JAVA_LONG,
             ADDRESS,
-            ADDRESS));
+            ADDRESS),
+        cuda.resultIfThere(
+            "cuTensorMapEncodeTiled",
+            ADDRESS,
+            JAVA_INT,
+            JAVA_INT,
+            JAVA_LONG,
+            ADDRESS,
+            ADDRESS,
+            ADDRESS,
+            ADDRESS,
+            JAVA_INT,
+            JAVA_INT,
+            JAVA_INT,
+            JAVA_INT));
   }
 
   /** Turns names into handles. */
@@ -110,6 +129,10 @@ record CudaBindings(
     MethodHandle result(String name, MemoryLayout... parameters) {
       return Linker.nativeLinker()
           .downcallHandle(library.findOrThrow(name), FunctionDescriptor.of(JAVA_INT, parameters));
+    }
+
+    Optional<MethodHandle> resultIfThere(String name, MemoryLayout... parameters) {
+      return library.find(name).map(there -> result(name, parameters));
     }
   }
 }

@@ -13,16 +13,22 @@ import java.util.Optional;
  * @param name of the model
  * @param major of the compute capability
  * @param minor of the compute capability
+ * @param multiprocessors how many blocks can run beside each other, at least
  * @param bytes of memory
  * @param driver CUDA version of the driver: 1000 · major + 10 · minor
  */
-record DeviceInfo(int ordinal, String name, int major, int minor, long bytes, int driver) {
+record DeviceInfo(
+    int ordinal, String name, int major, int minor, int multiprocessors, long bytes, int driver) {
+  private static final int MULTIPROCESSOR_COUNT = 16;
   private static final int COMPUTE_CAPABILITY_MAJOR = 75;
   private static final int COMPUTE_CAPABILITY_MINOR = 76;
   private static final int LEAST_MAJOR = 8;
 
   /** CUDA version that reads the PTX of our kernels, ISA 7.0. */
   private static final int LEAST_DRIVER = 11000;
+
+  /** CUDA version that reads the PTX of the kernels for Hopper, ISA 8.3. */
+  private static final int LEAST_HOPPER_DRIVER = 12030;
 
   private static final int NAME_BYTES = 256;
 
@@ -49,6 +55,7 @@ record DeviceInfo(int ordinal, String name, int major, int minor, long bytes, in
         name(driver, device),
         attribute(driver, device, COMPUTE_CAPABILITY_MAJOR),
         attribute(driver, device, COMPUTE_CAPABILITY_MINOR),
+        attribute(driver, device, MULTIPROCESSOR_COUNT),
         bytes(driver, device),
         version);
   }
@@ -66,6 +73,11 @@ record DeviceInfo(int ordinal, String name, int major, int minor, long bytes, in
               .formatted(version(driver), version(LEAST_DRIVER)));
     }
     return Optional.empty();
+  }
+
+  /** Whether the kernels run that only compute capability 9.0 runs. */
+  boolean isHopper() {
+    return major == 9 && minor == 0 && driver >= LEAST_HOPPER_DRIVER;
   }
 
   @Override

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.concurrent.BlockingDeque;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.LinkedBlockingDeque;
+import org.sparkmoe.kernels.tensor.DType;
 
 /**
  * One GPU: its context, our kernels, its memory, and the lanes that work runs in. All threads of a
@@ -45,7 +46,7 @@ public final class Gpu implements AutoCloseable {
     this.info = info;
     this.context = context;
     this.owned = owned;
-    this.kernels = Kernels.load(driver, owned);
+    this.kernels = Kernels.load(driver, info, owned);
     for (int number = 0; number < LANES; number++) {
       lanes.add(new Lane(this, Stream.open(driver, owned)));
     }
@@ -228,9 +229,10 @@ public final class Gpu implements AutoCloseable {
     return kernels;
   }
 
+  /** The GPU, its driver, and what makes products in bf16 and f16. */
   @Override
   public String toString() {
-    return info.toString();
+    return "%s, %s kernels".formatted(info, kernels.products().get(DType.BF16));
   }
 
   /** Gives everything back, the context last. Only for one that is not shared with the process. */

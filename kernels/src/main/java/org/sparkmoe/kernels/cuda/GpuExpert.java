@@ -9,9 +9,18 @@ import org.sparkmoe.kernels.tensor.Matrix;
  * The projections of an expert in the memory of a GPU: addresses, 0 for what is absent.
  *
  * @param memory holds them all, as long as its arena
+ * @param note what {@link Products#note} keeps
  */
 public record GpuExpert(
-    GpuShape shape, MemorySegment memory, long w1, long w3, long w2, long b1, long b3, long b2) {
+    GpuShape shape,
+    MemorySegment memory,
+    long w1,
+    long w3,
+    long w2,
+    long b1,
+    long b3,
+    long b2,
+    long note) {
 
   /**
    * Copies an expert to {@code gpu}.
@@ -34,15 +43,23 @@ public record GpuExpert(
     try (Arena staging = Arena.ofConfined()) {
       MemorySegment memory = gpu.allocate(shape.bytes(), arena);
       Writer writer = new Writer(gpu, staging, memory.address());
+      // w3 behind w1: kernels read both as one tensor.
+      long first = writer.matrix(w1, shape.paddedHidden(), shape.innerBytes());
+      long third =
+          w3OrNull == null ? 0 : writer.matrix(w3OrNull, shape.paddedHidden(), shape.innerBytes());
+      long second = writer.matrix(w2, shape.paddedIntermediate(), shape.outerBytes());
       return new GpuExpert(
           shape,
           memory,
-          writer.matrix(w1, shape.paddedHidden(), shape.innerBytes()),
-          w3OrNull == null ? 0 : writer.matrix(w3OrNull, shape.paddedHidden(), shape.innerBytes()),
-          writer.matrix(w2, shape.paddedIntermediate(), shape.outerBytes()),
+          first,
+          third,
+          second,
           writer.bias(b1OrNull),
           writer.bias(b3OrNull),
-          writer.bias(b2OrNull));
+          writer.bias(b2OrNull),
+          writer.put(
+              gpu.kernels().products().get(shape.type()).note(shape, first, second, staging),
+              GpuShape.NOTE_BYTES));
     }
   }
 
@@ -84,7 +101,7 @@ public record GpuExpert(
       return put(data, GpuShape.biasBytes(valuesOrNull.length));
     }
 
-    private long put(MemorySegment data, long bytes) {
+    long put(MemorySegment data, long bytes) {
       long at = next;
       gpu.upload(data, at);
       next += bytes;

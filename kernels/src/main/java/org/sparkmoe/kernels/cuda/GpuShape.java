@@ -12,6 +12,9 @@ import org.sparkmoe.kernels.tensor.DType;
  * @param gated whether there is an up projection
  */
 public record GpuShape(DType type, int hidden, int intermediate, boolean gated) {
+  /** Bytes that kernels may keep beside an expert. */
+  static final int NOTE_BYTES = 2 * TensorMaps.BYTES;
+
   private static final int STAGE = 64;
 
   /** H, padded. */
@@ -42,12 +45,12 @@ public record GpuShape(DType type, int hidden, int intermediate, boolean gated) 
   /** Bytes of an expert with all biases. */
   public long bytes() {
     long inner = innerBytes() + biasBytes(intermediate);
-    return (gated ? 2 : 1) * inner + outerBytes() + biasBytes(hidden);
+    return (gated ? 2 : 1) * inner + outerBytes() + biasBytes(hidden) + NOTE_BYTES;
   }
 
   /** Bytes that a row takes on its way through the kernels. */
   long rowBytes() {
-    return type.bytes(paddedIntermediate()) + DType.F32.bytes(hidden);
+    return type.bytes(paddedHidden() + paddedIntermediate()) + DType.F32.bytes(hidden);
   }
 
   private static int padded(int values) {

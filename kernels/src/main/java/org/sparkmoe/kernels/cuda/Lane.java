@@ -5,7 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
-import org.sparkmoe.kernels.cuda.Kernels.Kernel;
+import org.sparkmoe.kernels.cuda.PtxModule.Kernel;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
@@ -24,6 +24,7 @@ public final class Lane implements AutoCloseable {
   private final DeviceBuffer tokens;
   private final DeviceBuffer padded;
   private final DeviceBuffer tokenOf;
+  private final DeviceBuffer arranged;
   private final DeviceBuffer plan;
   private final DeviceBuffer intermediate;
   private final DeviceBuffer rows;
@@ -31,7 +32,8 @@ public final class Lane implements AutoCloseable {
   private final DeviceBuffer result;
 
   private GpuShape shape;
-  private boolean gathers;
+  private Products products;
+  private Products.Batch batch;
 
   /** Some rows of an expert: {@code first} counts rows of the whole batch. */
   public record Piece(GpuExpert expert, int first, int rows) {}
@@ -44,6 +46,7 @@ public final class Lane implements AutoCloseable {
     this.tokens = new DeviceBuffer(gpu);
     this.padded = new DeviceBuffer(gpu);
     this.tokenOf = new DeviceBuffer(gpu);
+    this.arranged = new DeviceBuffer(gpu);
     this.plan = new DeviceBuffer(gpu);
     this.intermediate = new DeviceBuffer(gpu);
     this.rows = new DeviceBuffer(gpu);
@@ -58,15 +61,23 @@ public final class Lane implements AutoCloseable {
    * @param tokenOfOrNull the token of each row; null where rows are tokens
    * @param rowCount rows of the batch
    */
-  public void load(GpuShape batch, int count, MemorySegment x, int[] tokenOfOrNull, int rowCount) {
-    shape = batch;
-    gathers = tokenOfOrNull != null;
+  public void load(
+      GpuShape experts, int count, MemorySegment x, int[] tokenOfOrNull, int rowCount) {
+    shape = experts;
+    products = gpu.kernels().products().get(shape.type());
+    boolean gathers = tokenOfOrNull != null;
     long hidden = shape.hidden();
     long wide = tokens.of(DType.F32.bytes(count * hidden));
     long narrow = padded.of(shape.type().bytes((long) count * shape.paddedHidden()));
     long tokenIds = tokenOf.of((long) rowCount * Integer.BYTES);
-    intermediate.of(shape.type().bytes((long) rowCount * shape.paddedIntermediate()));
-    rows.of(DType.F32.bytes(rowCount * hidden));
+    batch =
+        new Products.Batch(
+            shape,
+            rowCount,
+            narrow,
+            gathers ? tokenIds : 0,
+            intermediate.of(shape.type().bytes((long) rowCount * shape.paddedIntermediate())),
+            rows.of(DType.F32.bytes(rowCount * hidden)));
     if (count == 0) {
       return;
     }
@@ -79,6 +90,7 @@ public final class Lane implements AutoCloseable {
       MemorySegment.copy(tokenOfOrNull, 0, ids, JAVA_INT, 0, rowCount);
       stream.upload(ids, tokenIds);
     }
+    batch = products.arrange(stream, batch, arranged);
     stream.synchronize();
   }
 
@@ -89,9 +101,8 @@ public final class Lane implements AutoCloseable {
    * @return nanoseconds that it took on the GPU
    */
   public long run(List<Piece> pieces, GpuActivation activation) {
-    Tiling tiling = Tiling.of(shape.type());
     try (Arena arena = Arena.ofConfined()) {
-      TilePlan tiles = TilePlan.of(pieces, tiling, arena);
+      TilePlan tiles = TilePlan.of(pieces, products.tileRows(), arena);
       if (tiles.count() == 0) {
         return 0;
       }
@@ -99,46 +110,10 @@ public final class Lane implements AutoCloseable {
       MemorySegment pinned = indices.of(tiles.bytes()).asSlice(0, tiles.bytes());
       stream.upload(pinned.copyFrom(tiles.memory()), experts);
       stream.markStart();
-      product(tiles, experts, tiling, activation);
+      products.launch(stream, batch, tiles, experts, activation);
       stream.markEnd();
       return stream.nanos();
     }
-  }
-
-  private void product(TilePlan tiles, long experts, Tiling tiling, GpuActivation activation) {
-    Kernels kernels = gpu.kernels();
-    boolean gated = shape.gated();
-    long inner = intermediate.of(0);
-    stream.launch(
-        (gated ? kernels.innerGated() : kernels.innerPlain()).get(shape.type()),
-        tiling.columns(shape.intermediate(), gated ? 2 : 1),
-        tiles.count(),
-        tiling.threads(),
-        tiling.sharedBytes(),
-        padded.of(0),
-        gathers ? tokenOf.of(0) : 0L,
-        experts + tiles.offset(),
-        experts,
-        inner,
-        shape.paddedHidden(),
-        shape.intermediate(),
-        shape.paddedIntermediate(),
-        activation.kind(),
-        activation.alpha(),
-        activation.beta(),
-        activation.limit());
-    stream.launch(
-        kernels.outer().get(shape.type()),
-        tiling.columns(shape.hidden(), 1),
-        tiles.count(),
-        tiling.threads(),
-        tiling.sharedBytes(),
-        inner,
-        experts + tiles.offset(),
-        experts,
-        rows.of(0),
-        shape.paddedIntermediate(),
-        shape.hidden());
   }
 
   /** Fetches the rows as they are: rows × H f32. */
@@ -221,7 +196,7 @@ public final class Lane implements AutoCloseable {
   /** Gives all buffers back. */
   void free() {
     for (DeviceBuffer buffer :
-        List.of(tokens, padded, tokenOf, plan, intermediate, rows, slots, result)) {
+        List.of(tokens, padded, tokenOf, arranged, plan, intermediate, rows, slots, result)) {
       buffer.free();
     }
     indices.free();

@@ -7,8 +7,8 @@ import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
 
 /**
- * A trial expert for every type of weights, because a wrong kernel says nothing. Its sizes are no
- * whole tiles and take several stages.
+ * Trial experts for every type of weights, with and without an up projection, because a wrong
+ * kernel says nothing. Their sizes are no whole tiles and take several stages.
  */
 final class SelfCheck {
   private static final int ROWS = 5;
@@ -17,8 +17,9 @@ final class SelfCheck {
   private static final double F32_TOLERANCE = 1e-5;
   private static final double TOLERANCE = 1e-2;
 
-  /** Of squared ReLU, whose f64 value needs no library. */
   private static final GpuActivation RELU2 = new GpuActivation(9, 0, 0, Float.POSITIVE_INFINITY);
+
+  private static final GpuActivation SILU = new GpuActivation(0, 0, 0, Float.POSITIVE_INFINITY);
 
   private SelfCheck() {}
 
@@ -26,7 +27,7 @@ final class SelfCheck {
   static String failure(Gpu gpu) {
     try {
       for (DType type : DType.values()) {
-        double error = error(gpu, type);
+        double error = Math.max(error(gpu, type, false), error(gpu, type, true));
         double limit = type == DType.F32 ? F32_TOLERANCE : TOLERANCE;
         // a NaN is a failure too
         if (!(error <= limit)) {
@@ -40,34 +41,36 @@ final class SelfCheck {
     }
   }
 
-  private static double error(Gpu gpu, DType type) {
+  private static double error(Gpu gpu, DType type, boolean gated) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment x = values(DType.F32, ROWS * HIDDEN, 1, arena);
       Matrix w1 = matrix(type, INTERMEDIATE, HIDDEN, 3, arena);
       Matrix w2 = matrix(type, HIDDEN, INTERMEDIATE, 5, arena);
-      GpuShape shape = new GpuShape(type, HIDDEN, INTERMEDIATE, false);
-      GpuExpert expert = GpuExpert.upload(gpu, shape, w1, null, w2, null, null, null, arena);
+      Matrix w3OrNull = gated ? matrix(type, INTERMEDIATE, HIDDEN, 7, arena) : null;
+      GpuShape shape = new GpuShape(type, HIDDEN, INTERMEDIATE, gated);
+      GpuExpert expert = GpuExpert.upload(gpu, shape, w1, w3OrNull, w2, null, null, null, arena);
       MemorySegment y = arena.allocate(x.byteSize());
       try (Lane lane = gpu.lane()) {
         lane.load(shape, ROWS, x, null, ROWS);
-        lane.run(List.of(new Lane.Piece(expert, 0, ROWS)), RELU2);
+        lane.run(List.of(new Lane.Piece(expert, 0, ROWS)), gated ? SILU : RELU2);
         lane.rows(y);
       }
-      return error(x, w1, w2, y);
+      return error(x, w1, w3OrNull, w2, y);
     }
   }
 
-  private static double error(MemorySegment x, Matrix w1, Matrix w2, MemorySegment y) {
+  private static double error(
+      MemorySegment x, Matrix w1, Matrix w3OrNull, Matrix w2, MemorySegment y) {
     double difference = 0;
     double norm = 0;
     for (int row = 0; row < ROWS; row++) {
       double[] inner = new double[INTERMEDIATE];
       for (int i = 0; i < INTERMEDIATE; i++) {
-        double sum = 0;
-        for (int h = 0; h < HIDDEN; h++) {
-          sum += w1.value(i, h) * DType.F32.get(x, (long) row * HIDDEN + h);
-        }
-        inner[i] = Math.max(sum, 0) * Math.max(sum, 0);
+        double gate = dot(w1, i, x, row);
+        inner[i] =
+            w3OrNull == null
+                ? Math.max(gate, 0) * Math.max(gate, 0)
+                : gate / (1 + Math.exp(-gate)) * dot(w3OrNull, i, x, row);
       }
       for (int h = 0; h < HIDDEN; h++) {
         double sum = 0;
@@ -80,6 +83,14 @@ final class SelfCheck {
       }
     }
     return Math.sqrt(difference / norm);
+  }
+
+  private static double dot(Matrix w, int output, MemorySegment x, int row) {
+    double sum = 0;
+    for (int h = 0; h < HIDDEN; h++) {
+      sum += w.value(output, h) * DType.F32.get(x, (long) row * HIDDEN + h);
+    }
+    return sum;
   }
 
   private static Matrix matrix(DType type, int rows, int cols, int seed, Arena arena) {

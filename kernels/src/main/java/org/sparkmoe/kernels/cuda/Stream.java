@@ -79,10 +79,11 @@ record Stream(Driver driver, long handle, long start, long end) {
    * Starts a kernel.
    *
    * @param shared bytes of dynamic shared memory
-   * @param arguments Long for an address, Integer, or Float: as the kernel declares them
+   * @param arguments Long for an address, Integer, Float, or memory with a structure: as the kernel
+   *     declares them
    */
   void launch(
-      Kernels.Kernel kernel, int gridX, int gridY, int block, int shared, Object... arguments) {
+      PtxModule.Kernel kernel, int gridX, int gridY, int block, int shared, Object... arguments) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment pointers = arena.allocate(ADDRESS, arguments.length);
       for (int i = 0; i < arguments.length; i++) {
@@ -109,6 +110,7 @@ record Stream(Driver driver, long handle, long start, long end) {
     return switch (value) {
       case Long address -> arena.allocateFrom(JAVA_LONG, address);
       case Integer number -> arena.allocateFrom(JAVA_INT, number);
+      case MemorySegment structure -> structure;
       case Float number -> arena.allocateFrom(JAVA_FLOAT, number);
       default -> throw new IllegalArgumentException("argument of type " + value.getClass());
     };

@@ -16,14 +16,14 @@ import java.util.List;
  * @param count of tiles
  */
 record TilePlan(MemorySegment memory, long offset, int count) {
-  private static final int EXPERT_BYTES = 6 * Long.BYTES;
+  private static final int EXPERT_BYTES = 8 * Long.BYTES;
   private static final int TILE_BYTES = 4 * Integer.BYTES;
 
-  /** Cuts pieces into tiles of {@code tiling}'s rows. */
-  static TilePlan of(List<Lane.Piece> pieces, Tiling tiling, Arena arena) {
+  /** Cuts pieces into tiles of {@code tileRows} rows. */
+  static TilePlan of(List<Lane.Piece> pieces, int tileRows, Arena arena) {
     int count = 0;
     for (Lane.Piece piece : pieces) {
-      count += Math.ceilDiv(piece.rows(), tiling.rows());
+      count += Math.ceilDiv(piece.rows(), tileRows);
     }
     long offset = Gpu.aligned((long) pieces.size() * EXPERT_BYTES);
     MemorySegment memory = arena.allocate(offset + (long) count * TILE_BYTES, Long.BYTES);
@@ -31,10 +31,10 @@ record TilePlan(MemorySegment memory, long offset, int count) {
     for (int number = 0; number < pieces.size(); number++) {
       Lane.Piece piece = pieces.get(number);
       expert(piece.expert(), memory, (long) number * EXPERT_BYTES);
-      for (int row = 0; row < piece.rows(); row += tiling.rows()) {
+      for (int row = 0; row < piece.rows(); row += tileRows) {
         memory.set(JAVA_INT, tile, number);
         memory.set(JAVA_INT, tile + 4, piece.first() + row);
-        memory.set(JAVA_INT, tile + 8, Math.min(tiling.rows(), piece.rows() - row));
+        memory.set(JAVA_INT, tile + 8, Math.min(tileRows, piece.rows() - row));
         tile += TILE_BYTES;
       }
     }
@@ -48,6 +48,8 @@ record TilePlan(MemorySegment memory, long offset, int count) {
     memory.set(JAVA_LONG, at + 24, expert.b1());
     memory.set(JAVA_LONG, at + 32, expert.b3());
     memory.set(JAVA_LONG, at + 40, expert.b2());
+    memory.set(JAVA_LONG, at + 48, expert.note());
+    memory.set(JAVA_LONG, at + 56, expert.note() + TensorMaps.BYTES);
   }
 
   long bytes() {

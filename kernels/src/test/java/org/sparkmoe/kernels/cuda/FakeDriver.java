@@ -36,6 +36,7 @@ final class FakeDriver implements AutoCloseable {
   int devices = 1;
   int major = 9;
   int minor = 0;
+  int multiprocessors = 4;
   int version = 12040;
   long totalBytes = 8 * GIBIBYTE;
   long freeBytes = 3 * GIBIBYTE;
@@ -105,6 +106,10 @@ final class FakeDriver implements AutoCloseable {
       case "cuFuncSetAttribute" -> of(JAVA_LONG, JAVA_INT, JAVA_INT);
       case "cuEventRecord" -> of(JAVA_LONG, JAVA_LONG);
       case "cuEventElapsedTime" -> of(ADDRESS, JAVA_LONG, JAVA_LONG);
+      case "cuTensorMapEncodeTiled" ->
+          of(
+              ADDRESS, JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT,
+              JAVA_INT, JAVA_INT, JAVA_INT);
       case "cuLaunchKernel" ->
           of(
               JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT,
@@ -153,6 +158,7 @@ final class FakeDriver implements AutoCloseable {
         store(arguments[0], ++nextHandle);
         calls.add(name + " = " + nextHandle);
       }
+      case "cuTensorMapEncodeTiled" -> calls.add("map " + map(arguments));
       case "cuLaunchKernel" -> calls.add("launch " + Arrays.asList(Arrays.copyOf(arguments, 8)));
       case "cuMemcpyHtoDAsync_v2", "cuMemcpyDtoHAsync_v2" -> calls.add(name + " " + arguments[2]);
       case "cuCtxSetCurrent", "cuInit", "cuEventRecord", "cuEventSynchronize" -> {}
@@ -161,8 +167,20 @@ final class FakeDriver implements AutoCloseable {
     return 0;
   }
 
+  /** Element type, sizes, strides in bytes and tile of a tensor map. */
+  private static String map(Object[] arguments) {
+    int rank = (int) arguments[2];
+    long[] sizes = out(arguments[4], 8L * rank).toArray(JAVA_LONG);
+    long[] strides = out(arguments[5], 8L * (rank - 1)).toArray(JAVA_LONG);
+    int[] tile = out(arguments[6], 4L * rank).toArray(JAVA_INT);
+    return "%s %s %s %s"
+        .formatted(
+            arguments[1], Arrays.toString(sizes), Arrays.toString(strides), Arrays.toString(tile));
+  }
+
   private int attribute(int attribute) {
     return switch (attribute) {
+      case 16 -> multiprocessors;
       case 75 -> major;
       case 76 -> minor;
       default -> throw new AssertionError("attribute " + attribute);

@@ -24,8 +24,29 @@ final class GpuTest {
   void aGpuSaysWhatItIs() {
     try (Gpu gpu = Gpu.open(fake.driver(), 0)) {
       assertThat(gpu)
-          .hasToString("GPU 0, Fake 9000, compute capability 9.0, 8.0 GiB, driver for CUDA 12.4");
+          .hasToString(
+              "GPU 0, Fake 9000, compute capability 9.0, 8.0 GiB, driver for CUDA 12.4, sm_90a"
+                  + " kernels");
       assertThat(gpu.freeBytes()).isEqualTo(fake.freeBytes);
+    }
+  }
+
+  @Test
+  void onlyHopperWithADriverThatKnowsItHasItsOwnKernels() {
+    fake.version = 12020;
+    assertThat(kernels()).endsWith("driver for CUDA 12.2, portable kernels");
+    fake.version = 13000;
+    assertThat(kernels()).endsWith("sm_90a kernels");
+    fake.major = 10;
+    assertThat(kernels()).endsWith("portable kernels");
+    fake.major = 8;
+    fake.missing.add("cuTensorMapEncodeTiled");
+    assertThat(kernels()).endsWith("portable kernels");
+  }
+
+  private String kernels() {
+    try (Gpu gpu = Gpu.open(fake.driver(), 0)) {
+      return gpu.toString();
     }
   }
 
@@ -108,7 +129,7 @@ final class GpuTest {
             .filter(call -> call.matches("cu(Stream|Event)Create = .*|cuModuleLoad.*"))
             .map(call -> call.replaceAll(".* = ", ""))
             .toList();
-    assertThat(made).hasSize(1 + 3 * Gpu.LANES);
+    assertThat(made).hasSize(2 + 3 * Gpu.LANES);
     List<String> gone =
         fake.calls.stream()
             .filter(call -> call.matches("cu(Stream|Event)Destroy.*|cuModuleUnload.*"))
@@ -127,6 +148,7 @@ final class GpuTest {
 
   @Test
   void everyTileOfEveryExpertIsLaunched() {
+    fake.major = 8;
     try (Gpu gpu = Gpu.open(fake.driver(), 0);
         Arena arena = Arena.ofConfined()) {
       GpuShape shape = new GpuShape(DType.BF16, 100, 70, true);
@@ -154,11 +176,45 @@ final class GpuTest {
     }
   }
 
+  @Test
+  void onHopperRowsAreGatheredAndOneBlockAMultiprocessorTakesAllTiles() {
+    try (Gpu gpu = Gpu.open(fake.driver(), 0);
+        Arena arena = Arena.ofConfined()) {
+      GpuShape shape = new GpuShape(DType.BF16, 100, 70, true);
+      GpuExpert expert = expert(gpu, shape, arena);
+      assertThat(fake.calls)
+          .filteredOn(call -> call.startsWith("map"))
+          .as("70 × 128 for gate and up, 100 × 128 for down")
+          .containsExactly(
+              "map 9 [128, 70, 2] [256, 17920] [64, 128, 1]",
+              "map 9 [128, 100, 1] [256, 25600] [64, 128, 1]");
+      fake.calls.clear();
+      try (Lane lane = gpu.lane()) {
+        lane.load(shape, 3, arena.allocate(4L * 100 * 3), new int[400], 400);
+        GpuActivation silu = new GpuActivation(0, 0, 0, Float.POSITIVE_INFINITY);
+        lane.run(List.of(new Lane.Piece(expert, 0, 129), new Lane.Piece(expert, 129, 271)), silu);
+      }
+      assertThat(fake.calls)
+          .filteredOn(call -> call.startsWith("map"))
+          .containsExactly("map 9 [128, 400] [256] [64, 128]", "map 9 [128, 400] [256] [64, 128]");
+      // 3 tiles of 256 rows by 1 of columns, for 2 pairs of multiprocessors
+      assertThat(fake.calls)
+          .filteredOn(call -> call.startsWith("launch"))
+          .map(call -> call.replaceAll("\\[[0-9]+, ", "["))
+          .containsExactly(
+              "launch [3, 1, 1, 256, 1, 1, 0]",
+              "launch [400, 1, 1, 256, 1, 1, 0]",
+              "launch [4, 1, 1, 384, 1, 1, 231488]",
+              "launch [4, 1, 1, 384, 1, 1, 231488]");
+    }
+  }
+
+  /** The last of that name: later modules replace kernels of earlier ones. */
   private String handle(String kernel) {
     return fake.calls.stream()
         .filter(call -> call.startsWith("function " + kernel + " = "))
         .map(call -> call.replaceAll(".* = ", ""))
-        .findFirst()
+        .reduce((first, second) -> second)
         .orElseThrow();
   }
 

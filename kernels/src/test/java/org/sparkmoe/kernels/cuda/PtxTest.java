@@ -3,44 +3,58 @@ package org.sparkmoe.kernels.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The PTX in the jar is what its source and the command in {@code ptx.sh} make. */
 final class PtxTest {
-  private static final Path SOURCE = Path.of("src/main/cuda/experts.cu");
+  private static final Path SOURCES = Path.of("src/main/cuda");
 
-  @Test
-  void thePtxBelongsToItsSource() throws IOException, NoSuchAlgorithmException {
-    assumeTrue(Files.exists(SOURCE), "the tests run outside their module");
-    byte[] hash = MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(SOURCE));
-    assertThat(ptx())
-        .as("run kernels/src/main/cuda/ptx.sh after a change of %s", SOURCE)
-        .startsWith("// SHA-256 of experts.cu: " + HexFormat.of().formatHex(hash) + "\n");
+  @ParameterizedTest
+  @ValueSource(strings = {"experts", "hopper"})
+  void thePtxBelongsToItsSource(String name) throws IOException, NoSuchAlgorithmException {
+    assumeTrue(Files.exists(SOURCES), "the tests run outside their module");
+    ByteArrayOutputStream sources = new ByteArrayOutputStream();
+    sources.write(Files.readAllBytes(SOURCES.resolve("experts.cuh")));
+    sources.write(Files.readAllBytes(SOURCES.resolve(name + ".cu")));
+    byte[] hash = MessageDigest.getInstance("SHA-256").digest(sources.toByteArray());
+    assertThat(PtxModule.ptx(name + ".ptx"))
+        .as("run kernels/src/main/cuda/ptx.sh after a change of %s.cu or experts.cuh", name)
+        .startsWith(
+            "// SHA-256 of experts.cuh and %s.cu: %s\n"
+                .formatted(name, HexFormat.of().formatHex(hash)));
   }
 
   @Test
   void thePtxIsForOldDriversAndGpusToo() {
-    assertThat(ptx()).contains("\n.version 7.0\n", "\n.target sm_80\n");
+    assertThat(PtxModule.ptx(Kernels.PORTABLE)).contains("\n.version 7.0\n", "\n.target sm_80\n");
+    assertThat(PtxModule.ptx(Kernels.HOPPER)).contains("\n.version 8.3\n", "\n.target sm_90a\n");
   }
 
   @Test
   void everyKernelIsThere() {
+    String portable = PtxModule.ptx(Kernels.PORTABLE);
     for (String type : new String[] {"f32", "bf16", "f16"}) {
       for (String name : new String[] {"inner_gated", "inner_plain", "outer", "pad"}) {
-        assertThat(ptx()).contains(".visible .entry %s_%s(".formatted(name, type));
+        assertThat(portable).contains(".visible .entry %s_%s(".formatted(name, type));
       }
     }
-    assertThat(ptx()).contains(".visible .entry combine(", ".visible .entry scatter(");
-  }
-
-  private static String ptx() {
-    return new String(Kernels.ptx(), StandardCharsets.US_ASCII);
+    for (String name : new String[] {"combine", "scatter", "gather"}) {
+      assertThat(portable).contains(".visible .entry %s(".formatted(name));
+    }
+    for (String type : new String[] {"bf16", "f16"}) {
+      for (String name : new String[] {"inner_gated", "inner_plain", "outer"}) {
+        assertThat(PtxModule.ptx(Kernels.HOPPER))
+            .contains(".visible .entry %s_%s(".formatted(name, type));
+      }
+    }
   }
 }

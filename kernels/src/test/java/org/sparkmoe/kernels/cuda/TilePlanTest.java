@@ -16,7 +16,6 @@ final class TilePlanTest {
 
   @Test
   void tilesCoverTheRowsOfTheirExpertOnce() {
-    Tiling tiling = Tiling.of(DType.F16);
     List<Lane.Piece> pieces =
         List.of(
             new Lane.Piece(expert(1), 0, 1),
@@ -24,7 +23,7 @@ final class TilePlanTest {
             new Lane.Piece(expert(3), 1, 128),
             new Lane.Piece(expert(4), 129, 300));
     try (Arena arena = Arena.ofConfined()) {
-      TilePlan plan = TilePlan.of(pieces, tiling, arena);
+      TilePlan plan = TilePlan.of(pieces, 128, arena);
       List<List<Integer>> tiles = new ArrayList<>();
       for (int tile = 0; tile < plan.count(); tile++) {
         long at = plan.offset() + 16L * tile;
@@ -37,16 +36,25 @@ final class TilePlanTest {
               List.of(3, 129, 128),
               List.of(3, 257, 128),
               List.of(3, 385, 44));
-      for (int field = 0; field < 6; field++) {
-        assertThat(plan.memory().get(JAVA_LONG, 3 * 48 + 8L * field)).isEqualTo(40 + field);
+      for (int field = 0; field < 7; field++) {
+        assertThat(plan.memory().get(JAVA_LONG, 3 * 64 + 8L * field)).isEqualTo(400 + field);
       }
+      assertThat(plan.memory().get(JAVA_LONG, 3 * 64 + 56)).isEqualTo(400 + 6 + 128);
     }
   }
 
   private static GpuExpert expert(int number) {
-    long first = 10L * number;
+    long first = 100L * number;
     return new GpuExpert(
-        SHAPE, MemorySegment.NULL, first, first + 1, first + 2, first + 3, first + 4, first + 5);
+        SHAPE,
+        MemorySegment.NULL,
+        first,
+        first + 1,
+        first + 2,
+        first + 3,
+        first + 4,
+        first + 5,
+        first + 6);
   }
 
   private static int int32(TilePlan plan, long at) {
