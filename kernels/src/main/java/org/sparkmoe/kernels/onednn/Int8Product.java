@@ -118,14 +118,17 @@ public final class Int8Product {
           codes.isNative()
               ? codes
               : temporary.allocate(codes.byteSize(), ALIGNMENT).copyFrom(codes);
-      for (Panel panel : panels) {
-        Primitive.Call call = conversion(panel).take();
-        call.set(0, source.address() + (long) panel.first() * cols);
-        call.set(1, packed.address() + panel.offset());
-        call.execute();
+      try {
+        for (Panel panel : panels) {
+          Primitive.Call call = conversion(panel).take();
+          call.set(0, source.address() + (long) panel.first() * cols);
+          call.set(1, packed.address() + panel.offset());
+          call.execute();
+        }
+      } finally {
+        Reference.reachabilityFence(source);
+        Reference.reachabilityFence(codes);
       }
-      Reference.reachabilityFence(source);
-      Reference.reachabilityFence(codes);
     }
     return packed;
   }
