@@ -5,6 +5,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.apache.spark.sql.SparkSession;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.sparkmoe.job.plan.Amounts;
 import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.job.run.LayersDirectory;
@@ -35,6 +37,7 @@ import picocli.CommandLine.Spec;
       "  moe run --model M --layers 3,7,11 --input acts/layer={layer} --output runs"
     })
 final class RunCommand implements Callable<Integer> {
+  private static final Logger LOG = LoggerFactory.getLogger(RunCommand.class);
 
   @Spec private CommandSpec spec;
   @Mixin private RunOptions options;
@@ -134,9 +137,11 @@ final class RunCommand implements Callable<Integer> {
   /** A run, and the exit code that it asks for. */
   private record Ended(RunSummary summary, int code) {}
 
-  /** On standard error, so that standard output holds results only. */
+  /** A line on standard error for people, the log for everybody else. */
   private static Progress progress() {
-    return new Progress(System.err, System.console() != null && System.console().isTerminal());
+    return System.console() != null && System.console().isTerminal()
+        ? new Progress(System.err, true)
+        : new Progress(LOG::info);
   }
 
   private static int exitCode(JobRequest request, RunSummary summary, PrintWriter err) {

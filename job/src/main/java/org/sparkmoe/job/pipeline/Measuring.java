@@ -49,7 +49,7 @@ public final class Measuring {
 
   private static KernelTimes times(Dataset<Row> rows, LayerPlan plan) {
     KernelTimes times = new KernelTimes(plan.spec().experts());
-    rows.sparkSession().sparkContext().register(times, "kernel ns by expert, measuring");
+    rows.sparkSession().sparkContext().register(times, KernelTimes.NAME + ", measuring");
     return times;
   }
 }

@@ -2,6 +2,8 @@ package org.sparkmoe.job.run;
 
 import java.io.PrintStream;
 import java.util.Locale;
+import java.util.function.Consumer;
+import org.sparkmoe.job.plan.Amounts;
 
 /**
  * Tells a person how far the run is: one line that rewrites itself on a terminal, else a plain line
@@ -12,16 +14,35 @@ public final class Progress {
   private static final long REDRAW_MILLIS = 100;
 
   private final PrintStream out;
+  private final Consumer<String> log;
   private final boolean terminal;
   private long lastShown;
   private int shownWidth;
 
-  /** How far a step is. */
-  record Line(Stage stage, long tasks, int expectedTasks, double seconds) {
+  /**
+   * How far a step is.
+   *
+   * @param tokens rows of tokens that passed, where the step counts them
+   */
+  record Line(Stage stage, long tasks, int expectedTasks, double seconds, long tokens) {
     @Override
     public String toString() {
-      return String.format(
-          Locale.ROOT, "%-8s %d/%d tasks  %.1f s", stage, tasks, expectedTasks, seconds);
+      StringBuilder line =
+          new StringBuilder(
+              String.format(
+                  Locale.ROOT, "%-8s %d/%d tasks  %.1f s", stage, tasks, expectedTasks, seconds));
+      if (tokens > 0 && seconds > 0) {
+        line.append("  ").append(Amounts.rate(tokens / seconds)).append(" tokens/s");
+      }
+      if (tasks > 0 && !complete()) {
+        line.append("  ").append(Amounts.seconds(secondsLeft())).append(" left");
+      }
+      return line.toString();
+    }
+
+    /** If the tasks to come take as long as those before. */
+    private double secondsLeft() {
+      return seconds * (expectedTasks - tasks) / tasks;
     }
 
     boolean complete() {
@@ -35,7 +56,21 @@ public final class Progress {
    * @param terminal whether lines can be rewritten there
    */
   public Progress(PrintStream out, boolean terminal) {
+    this(out, out::println, terminal);
+  }
+
+  /**
+   * Progress as one line now and then.
+   *
+   * @param log takes the lines
+   */
+  public Progress(Consumer<String> log) {
+    this(null, log, false);
+  }
+
+  private Progress(PrintStream out, Consumer<String> log, boolean terminal) {
     this.out = out;
+    this.log = log;
     this.terminal = terminal;
     // A short run shows no progress off a terminal: its summary is enough.
     this.lastShown = System.currentTimeMillis();
@@ -54,10 +89,10 @@ public final class Progress {
     if (terminal) {
       out.print("\r" + text + " ".repeat(Math.max(0, shownWidth - text.length())));
       shownWidth = text.length();
+      out.flush();
     } else {
-      out.println(text);
+      log.accept(text);
     }
-    out.flush();
   }
 
   /** Clears the line. */

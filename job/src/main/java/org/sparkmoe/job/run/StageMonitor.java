@@ -5,13 +5,17 @@ import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Stream;
 import org.apache.spark.SparkContext;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerStageCompleted;
 import org.apache.spark.scheduler.SparkListenerStageSubmitted;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
 import org.apache.spark.scheduler.StageInfo;
+import org.sparkmoe.job.metrics.Metric;
+import org.sparkmoe.job.metrics.RunMetrics;
 import org.sparkmoe.job.run.Progress.Line;
 
 /**
@@ -27,6 +31,7 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
   private final SparkContext context;
   private final String runId;
   private final Progress progress;
+  private final RunMetrics metrics;
   private final Map<Stage, Tally> tallies = new EnumMap<>(Stage.class);
   private final Map<Integer, Stage> stageOf = new HashMap<>();
   private List<Stage> sequence = List.of();
@@ -38,6 +43,7 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
     private long busySince;
     private int running;
     private long tasks;
+    private long tokens;
     private long shuffleBytes;
     private int expectedTasks;
 
@@ -63,6 +69,7 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
     this.context = context;
     this.runId = runId;
     this.progress = progress;
+    this.metrics = RunMetrics.of(context, Stream.of(Stage.values()).map(Stage::toString).toList());
     context.setLocalProperty(RUN, runId);
     context.addSparkListener(this);
   }
@@ -97,10 +104,11 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
       return;
     }
     Tally tally = tallies.get(stage);
+    TaskFigures task = TaskFigures.of(event);
     tally.tasks++;
-    if (event.taskMetrics() != null) {
-      tally.shuffleBytes += event.taskMetrics().shuffleWriteMetrics().bytesWritten();
-    }
+    tally.tokens += task.tokens();
+    tally.shuffleBytes += task.shuffleBytes();
+    count(stage, task);
     progress.show(line(stage, tally));
   }
 
@@ -134,12 +142,22 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
     }
   }
 
+  private void count(Stage stage, TaskFigures task) {
+    String step = stage.toString();
+    metrics.add(step, Metric.TASKS, 1);
+    metrics.add(step, Metric.TOKENS, task.tokens());
+    metrics.add(step, Metric.BLOCKS, stage == Stage.DISPATCH ? task.written() : 0);
+    metrics.add(step, Metric.SHUFFLE_BYTES, task.shuffleBytes());
+    metrics.add(step, Metric.TASK_MS, task.millis());
+    metrics.add(step, Metric.KERNEL_MS, TimeUnit.NANOSECONDS.toMillis(task.kernelNanos()));
+  }
+
   private boolean isOurs(SparkListenerStageSubmitted event) {
     return event.properties() != null && runId.equals(event.properties().getProperty(RUN));
   }
 
   private static Line line(Stage stage, Tally tally) {
-    return new Line(stage, tally.tasks, tally.expectedTasks, tally.seconds());
+    return new Line(stage, tally.tasks, tally.expectedTasks, tally.seconds(), tally.tokens);
   }
 
   @Override

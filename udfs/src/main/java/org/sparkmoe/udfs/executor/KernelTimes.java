@@ -11,6 +11,9 @@ import org.sparkmoe.kernels.experts.ExpertClock;
 public final class KernelTimes extends AccumulatorV2<long[], long[]> implements ExpertClock {
   private static final long serialVersionUID = 1;
 
+  /** What these accumulators are registered as, so that listeners know them; more may follow. */
+  public static final String NAME = "kernel ns by expert";
+
   private final long[] nanos;
 
   /** Times of {@code experts} experts, all zero. */
