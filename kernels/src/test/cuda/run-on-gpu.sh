@@ -10,13 +10,19 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
 pack() {
-  local target=$1 root repository jar name
+  local target=$1 root repository junit version jar name
   root=$(cd "$here/../../../.." && pwd)
   repository=${MAVEN_REPO:-$HOME/.m2/repository}
+  junit=$(sed -n 's|.*<junit.version>\(.*\)</junit.version>.*|\1|p' "$root/pom.xml")
   mkdir -p "$target/lib"
   for name in junit-jupiter-api junit-jupiter-engine junit-jupiter-params junit-platform-commons junit-platform-engine \
     junit-platform-launcher opentest4j assertj-core apiguardian-api byte-buddy error_prone_annotations; do
-    jar=$(find "$repository" -name "$name-[0-9]*.jar" ! -name '*-sources.jar' | sort -V | tail -1)
+    case $name in
+      junit-jupiter-*) version=$junit ;;
+      junit-platform-*) version=${junit/#5./1.} ;;
+      *) version='[0-9]*' ;;
+    esac
+    jar=$(find "$repository" -name "$name-$version.jar" | sort -V | tail -1)
     [ -n "$jar" ] || { echo "no $name in $repository; run mvn test-compile first, or set MAVEN_REPO" >&2; exit 2; }
     cp "$jar" "$target/lib/"
   done
