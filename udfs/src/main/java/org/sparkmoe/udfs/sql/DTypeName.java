@@ -14,6 +14,9 @@ import org.sparkmoe.kernels.tensor.DType;
 final class DTypeName implements Serializable {
   private static final long serialVersionUID = 1;
 
+  static final Argument ARGUMENT =
+      Argument.constant("dtype", "element type: 'f32', 'bf16' or 'f16'");
+
   private transient UTF8String lastName;
   private transient DType last;
 
@@ -23,6 +26,17 @@ final class DTypeName implements Serializable {
       lastName = name.clone();
     }
     return last;
+  }
+
+  /**
+   * Refuses an unknown name.
+   *
+   * @param constant as Spark hands it over, null where it is not known
+   */
+  static void check(Object constant) {
+    if (constant != null) {
+      parse(constant.toString());
+    }
   }
 
   private static DType parse(String name) {

@@ -22,11 +22,7 @@ public final class MoeFunctionCatalog implements FunctionCatalog {
   private String name = NAME;
 
   public MoeFunctionCatalog() {
-    add(DecodeFunction.SIGNATURE);
-    add(EncodeFunction.SIGNATURE);
-    add(DecodeIdsFunction.SIGNATURE);
-    add(TopKIdsFunction.SIGNATURE);
-    add(TopKWeightsFunction.SIGNATURE);
+    MoeFunctions.ALL.forEach(this::add);
   }
 
   /** Makes the functions callable as {@code moe.…} in this session. */

@@ -1,8 +1,10 @@
 package org.sparkmoe.udfs.sql;
 
 import java.io.Serializable;
+import java.util.List;
+import java.util.function.Supplier;
 import org.apache.spark.sql.catalyst.util.ArrayData;
-import org.apache.spark.sql.types.DataType;
+import org.apache.spark.sql.connector.catalog.functions.BoundFunction;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.unsafe.types.UTF8String;
 import org.sparkmoe.kernels.router.Router;
@@ -18,8 +20,22 @@ final class RoutingCall implements Serializable {
   private transient int[] ids;
   private transient float[] weights;
 
-  static DataType[] inputTypes() {
-    return new DataType[] {Signature.FLOATS, DataTypes.StringType};
+  static final List<Argument> ARGUMENTS =
+      List.of(
+          Argument.column("logits", "one value per expert; a null counts as NaN, which loses"),
+          Argument.constant("rule", "how experts are chosen and weighed, see below"));
+
+  /** The form of a function that takes these arguments. */
+  static Form form(Supplier<BoundFunction> function) {
+    return Form.of(
+        constants -> {
+          if (constants[1] != null) {
+            RoutingRuleText.parse(constants[1].toString());
+          }
+          return function.get();
+        },
+        Form.FLOATS,
+        DataTypes.StringType);
   }
 
   /**
@@ -33,11 +49,7 @@ final class RoutingCall implements Serializable {
       weights = new float[router.topK()];
       lastRule = rule.clone();
     }
-    float[] row = new float[experts];
-    for (int e = 0; e < experts; e++) {
-      row[e] = logits.isNullAt(e) ? Float.NaN : logits.getFloat(e);
-    }
-    router.route(1, row, null, ids, weights);
+    router.route(1, FloatArrays.of(logits), null, ids, weights);
   }
 
   int[] ids() {

@@ -1,54 +1,99 @@
 package org.sparkmoe.udfs.sql;
 
 import java.util.Arrays;
-import java.util.function.Supplier;
+import java.util.List;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.apache.spark.sql.connector.catalog.functions.BoundFunction;
 import org.apache.spark.sql.connector.catalog.functions.UnboundFunction;
 import org.apache.spark.sql.types.DataType;
-import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 
-/** A function's name, argument types and text; Spark casts arguments where it safely can. */
+/**
+ * A function by name: what it takes, how it is made, and its text. The one description of it, for
+ * the catalog, the session extension and the documents.
+ *
+ * @param name without a prefix
+ * @param usage what it gives, in a sentence
+ * @param arguments in order; the last ones may be missing where a form is shorter
+ * @param forms argument types that it takes
+ * @param example a query that is tested
+ * @param note what else to know, may be empty
+ */
 record Signature(
-    String name, DataType[] inputTypes, Supplier<BoundFunction> function, String description)
+    String name,
+    String usage,
+    List<Argument> arguments,
+    List<Form> forms,
+    Example example,
+    String note)
     implements UnboundFunction {
-  static final DataType FLOATS = DataTypes.createArrayType(DataTypes.FloatType, true);
-  static final DataType INTS = DataTypes.createArrayType(DataTypes.IntegerType, false);
 
+  Signature(
+      String name, String usage, List<Argument> arguments, List<Form> forms, Example example) {
+    this(name, usage, arguments, forms, example, "");
+  }
+
+  /** By the catalog: nothing is known of constants here. */
   @Override
   public BoundFunction bind(StructType arguments) {
-    if (arguments.fields().length != inputTypes.length) {
-      throw new UnsupportedOperationException(
-          "%s takes (%s), not %d arguments"
-              .formatted(name, types(inputTypes), arguments.fields().length));
+    List<DataType> given = Arrays.stream(arguments.fields()).map(StructField::dataType).toList();
+    try {
+      return form(name, given).binder().bind(new Object[given.size()]);
+    } catch (IllegalArgumentException e) {
+      // what Spark expects here, and shows as the query's error
+      throw new UnsupportedOperationException(e.getMessage(), e);
     }
-    for (int i = 0; i < inputTypes.length; i++) {
-      DataType given = arguments.fields()[i].dataType();
-      if (!accepts(inputTypes[i], given)) {
-        throw new UnsupportedOperationException(
-            "%s takes (%s), not (%s)"
-                .formatted(
-                    name,
-                    types(inputTypes),
-                    types(
-                        Arrays.stream(arguments.fields())
-                            .map(StructField::dataType)
-                            .toArray(DataType[]::new))));
-      }
-    }
-    return function.get();
   }
 
-  private static boolean accepts(DataType wanted, DataType given) {
-    if (given.equals(DataTypes.NullType)) {
-      return true;
-    }
-    return wanted.getClass() == given.getClass();
+  /**
+   * The form for arguments of these types.
+   *
+   * @param called the function's name in messages
+   * @throws IllegalArgumentException where there is none
+   */
+  Form form(String called, List<DataType> given) {
+    return forms.stream()
+        .filter(form -> form.accepts(given))
+        .findFirst()
+        .orElseThrow(() -> new IllegalArgumentException(refusal(called, given)));
   }
 
-  private static String types(DataType[] types) {
-    return Arrays.stream(types).map(DataType::sql).collect(Collectors.joining(", "));
+  private String refusal(String called, List<DataType> given) {
+    boolean count = forms.stream().noneMatch(form -> form.inputTypes().size() == given.size());
+    return "%s takes %s, not %s"
+        .formatted(
+            called,
+            forms.stream()
+                .map(form -> types(form.inputTypes()))
+                .collect(Collectors.joining(" or ")),
+            count ? given.size() + " arguments" : types(given));
+  }
+
+  /** How it is called, for example {@code decode(vector, dtype)}. */
+  String call(String called) {
+    int least = forms.stream().mapToInt(form -> form.inputTypes().size()).min().orElseThrow();
+    return IntStream.range(0, arguments.size())
+        .mapToObj(i -> (i < least ? "" : "[") + (i == 0 ? "" : ", ") + arguments.get(i).name())
+        .collect(Collectors.joining("", called + "(", "]".repeat(arguments.size() - least) + ")"));
+  }
+
+  /** The types of argument {@code index}, for documents. */
+  String argumentType(int index) {
+    return forms.stream()
+        .filter(form -> index < form.inputTypes().size())
+        .map(form -> form.inputTypes().get(index).sql())
+        .distinct()
+        .collect(Collectors.joining(" or "));
+  }
+
+  @Override
+  public String description() {
+    return call(name) + " - " + usage;
+  }
+
+  private static String types(List<DataType> types) {
+    return types.stream().map(DataType::sql).collect(Collectors.joining(", ", "(", ")"));
   }
 }

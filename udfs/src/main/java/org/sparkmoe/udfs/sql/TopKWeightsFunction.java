@@ -1,15 +1,13 @@
 package org.sparkmoe.udfs.sql;
 
-import org.apache.spark.sql.catalyst.expressions.UnsafeArrayData;
+import java.util.List;
 import org.apache.spark.sql.catalyst.util.ArrayData;
-import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.unsafe.types.UTF8String;
 
 /**
- * {@code moe.topk_weights(logits ARRAY<FLOAT>, rule STRING) → ARRAY<FLOAT>}: the weights of the
- * experts that a routing rule chooses, best first. {@link RoutingRuleText} has the grammar of the
- * rule.
+ * {@code topk_weights(logits ARRAY<FLOAT>, rule STRING) → ARRAY<FLOAT>}: the weights of the experts
+ * that a routing rule chooses, best first. {@link RoutingRuleText} has the grammar of the rule.
  */
 public final class TopKWeightsFunction extends MoeFunction<ArrayData> {
   private static final long serialVersionUID = 1;
@@ -17,12 +15,18 @@ public final class TopKWeightsFunction extends MoeFunction<ArrayData> {
   static final Signature SIGNATURE =
       new Signature(
           "topk_weights",
-          RoutingCall.inputTypes(),
-          TopKWeightsFunction::new,
-          "topk_weights(logits, rule) - the weights of the experts that a routing rule chooses,"
-              + " best first");
+          "the weights of the experts that a routing rule chooses, best first",
+          RoutingCall.ARGUMENTS,
+          List.of(RoutingCall.form(TopKWeightsFunction::new)),
+          new Example(
+              "%s(array(0.1, 2.0, -1.0, 1.5), 'softmax k=2 renormalize')",
+              "[0.62245935,0.37754068]"));
 
   private final RoutingCall call = new RoutingCall();
+
+  TopKWeightsFunction() {
+    super("topk_weights", FloatArrays.TYPE, Form.FLOATS, DataTypes.StringType);
+  }
 
   /** Called by Spark's generated code. Null in, null out. */
   public ArrayData invoke(ArrayData logits, UTF8String rule) {
@@ -30,16 +34,6 @@ public final class TopKWeightsFunction extends MoeFunction<ArrayData> {
       return null;
     }
     call.route(logits, rule);
-    return UnsafeArrayData.fromPrimitiveArray(call.weights());
-  }
-
-  @Override
-  Signature signature() {
-    return SIGNATURE;
-  }
-
-  @Override
-  public DataType resultType() {
-    return DataTypes.createArrayType(DataTypes.FloatType, false);
+    return FloatArrays.of(call.weights());
   }
 }

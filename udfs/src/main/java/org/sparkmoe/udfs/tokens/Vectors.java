@@ -30,6 +30,35 @@ public final class Vectors {
     return bytes;
   }
 
+  /** All {@code values}, rounded to {@code dtype}. */
+  public static byte[] encode(float[] values, DType dtype) {
+    if (dtype == DType.F32) {
+      return encode(values, 0, values.length);
+    }
+    short[] narrow = new short[values.length];
+    for (int i = 0; i < values.length; i++) {
+      narrow[i] =
+          dtype == DType.BF16 ? DType.floatToBf16(values[i]) : Float.floatToFloat16(values[i]);
+    }
+    byte[] bytes = new byte[Math.toIntExact(dtype.bytes(values.length))];
+    MemorySegment.copy(narrow, 0, MemorySegment.ofArray(bytes), DType.LE_SHORT, 0, narrow.length);
+    return bytes;
+  }
+
+  /** All elements of a buffer, widened to f32. Its length is a whole number of them. */
+  public static float[] decode(byte[] buffer, DType dtype) {
+    if (dtype == DType.F32) {
+      return floats(buffer);
+    }
+    short[] narrow = MemorySegment.ofArray(buffer).toArray(DType.LE_SHORT);
+    float[] values = new float[narrow.length];
+    for (int i = 0; i < narrow.length; i++) {
+      values[i] =
+          dtype == DType.BF16 ? DType.bf16ToFloat(narrow[i]) : Float.float16ToFloat(narrow[i]);
+    }
+    return values;
+  }
+
   /** {@code count} int32 values from {@code values[from]}. */
   public static byte[] encode(int[] values, int from, int count) {
     byte[] bytes = new byte[count * 4];
