@@ -11,7 +11,7 @@ import org.sparkmoe.datasets.InputException;
  *
  * @param rows columns {@code token_id BIGINT}, {@code hidden} and the kept ones, in this order;
  *     nulls and widths are not checked yet
- * @param format what was read, never AUTO
+ * @param format what was read; AUTO where it is a dataset of the caller
  * @param encoding of {@code hidden}
  * @param keptColumns names of the columns after {@code hidden}
  * @param uniqueIds whether token ids are unique because of where they come from

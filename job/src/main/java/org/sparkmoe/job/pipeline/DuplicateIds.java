@@ -1,4 +1,4 @@
-package org.sparkmoe.job.run;
+package org.sparkmoe.job.pipeline;
 
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.count;
@@ -11,7 +11,7 @@ import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.job.plan.Amounts;
 
 /** Token ids that occur more than once. */
-final class DuplicateIds {
+public final class DuplicateIds {
   /** Duplicated ids are broadcast; more of them means that the column is no id. */
   private static final int MOST = 1_000_000;
 
@@ -22,7 +22,7 @@ final class DuplicateIds {
    *
    * @throws InputException for more than a million of them
    */
-  static long[] of(Dataset<Row> rows) {
+  public static long[] of(Dataset<Row> rows) {
     List<Row> found =
         rows.select("token_id")
             .filter(col("token_id").isNotNull())

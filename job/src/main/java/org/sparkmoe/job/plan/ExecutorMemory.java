@@ -59,7 +59,7 @@ public record ExecutorMemory(
     return Math.min(weights, asked.orElse(weights)) + buffers();
   }
 
-  boolean fits(long weights) {
+  public boolean fits(long weights) {
     return limit.isEmpty() || needed(weights) <= limit.getAsLong();
   }
 

@@ -9,6 +9,7 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.util.LongAccumulator;
 import org.sparkmoe.datasets.tokens.TokenTable;
+import org.sparkmoe.job.pipeline.DuplicateIds;
 import org.sparkmoe.job.pipeline.LayerPipeline;
 import org.sparkmoe.job.pipeline.Measuring;
 import org.sparkmoe.job.plan.DispatchMode;

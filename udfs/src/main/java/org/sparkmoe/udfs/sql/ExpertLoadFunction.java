@@ -41,7 +41,7 @@ public final class ExpertLoadFunction
                   DataTypes.IntegerType,
                   DataTypes.IntegerType)),
           new Example("%s(id, 4) FROM VALUES (0), (2), (2) AS routes(id)", "[1,0,2,0]"),
-          "`imbalance` tells how uneven the counts are.");
+          "`moe_imbalance` tells how uneven the counts are.");
 
   private final int experts;
 

@@ -16,7 +16,7 @@ public final class ImbalanceFunction extends MoeFunction<Double> {
           "imbalance",
           "the largest load over the mean: 1 is even, the number of experts the worst; null of no"
               + " load at all",
-          List.of(Argument.column("loads", "by expert, as `expert_load` counts them")),
+          List.of(Argument.column("loads", "by expert, as `moe_expert_load` counts them")),
           List.of(
               Form.of(ImbalanceFunction::new, DataTypes.createArrayType(DataTypes.LongType, true))),
           new Example("%s(array(6L, 0L, 3L))", "2.0"));
