@@ -33,12 +33,13 @@ import picocli.CommandLine.UnmatchedArgumentException;
       VerifyCommand.class,
       InspectCommand.class,
       QuantizeCommand.class,
+      ReportCommand.class,
       DemoCommand.class,
       CompletionCommand.class,
       HelpCommand.class
     })
 public final class MoeCli implements Runnable {
-  private static final String COMMANDS = "run, explain, verify, inspect, quantize or demo";
+  private static final String COMMANDS = "run, explain, verify, inspect, quantize, report or demo";
 
   @Spec private CommandSpec spec;
 

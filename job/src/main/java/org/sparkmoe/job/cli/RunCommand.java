@@ -28,8 +28,8 @@ import picocli.CommandLine.Spec;
     description = "Run a layer over a table of tokens.",
     footer = {
       "",
-      "Writes outputs/, routes/, expert_stats/, errors/ and manifest.json under --output, all or"
-          + " nothing; of several layers, each as a whole when it is done.",
+      "Writes outputs/, routes/, expert_stats/, errors/, manifest.json and report.html under"
+          + " --output, all or nothing; of several layers, each as a whole when it is done.",
       ExitCode.HELP,
       "",
       "  moe run --model OLMoE-1B-7B --layer 3 --input acts.parquet --output run1",
@@ -71,7 +71,9 @@ final class RunCommand implements Callable<Integer> {
         return runAll(spark, requests);
       }
       PreparedRun prepared = prepare(spark, requests.getFirst());
-      return dryRun ? plan(List.of(prepared)) : run(spark, prepared, spec.commandLine()).code();
+      return dryRun
+          ? plan(List.of(prepared))
+          : run(spark, prepared, page(spark), spec.commandLine()).code();
     }
   }
 
@@ -93,11 +95,15 @@ final class RunCommand implements Callable<Integer> {
     directory.begin();
     List<Ended> ended = new ArrayList<>();
     for (PreparedRun layer : layers) {
-      ended.add(run(spark, layer, spec.commandLine()));
+      ended.add(run(spark, layer, page(spark), spec.commandLine()));
       spec.commandLine().getOut().println();
     }
     directory.commit(ended.stream().map(Ended::summary).toList());
     return ended.stream().mapToInt(Ended::code).max().orElseThrow();
+  }
+
+  private RunReport page(SparkSession spark) {
+    return new RunReport(spark, options.report());
   }
 
   private int plan(List<PreparedRun> layers) {
@@ -120,17 +126,18 @@ final class RunCommand implements Callable<Integer> {
 
   /** Runs one layer; the exit code. */
   static int run(SparkSession spark, JobRequest request, CommandLine line) {
-    return run(spark, prepare(spark, request), line).code();
+    return run(spark, prepare(spark, request), new RunReport(spark, true), line).code();
   }
 
-  private static Ended run(SparkSession spark, PreparedRun prepared, CommandLine line) {
+  private static Ended run(
+      SparkSession spark, PreparedRun prepared, RunReport page, CommandLine line) {
     PrintWriter out = line.getOut();
     Texts.start(prepared.planner(), prepared.table()).forEach(out::println);
     out.flush();
     RunSummary summary =
-        new MoeInferenceJob(spark, prepared.planner(), prepared.table(), progress()).run();
+        new MoeInferenceJob(spark, prepared.planner(), prepared.table(), progress()).run(page);
     Texts.summary(summary).forEach(out::println);
-    out.flush();
+    page.tell(summary, line);
     return new Ended(summary, exitCode(prepared.planner().request(), summary, line.getErr()));
   }
 

@@ -235,6 +235,12 @@ final class RunOptions {
   private Long maxErrors;
 
   @Option(
+      names = "--no-report",
+      order = 155,
+      description = "Do not make report.html; moe report makes it later.")
+  private boolean noReport;
+
+  @Option(
       names = "--config",
       order = 160,
       paramLabel = "FILE.yaml",
@@ -244,6 +250,11 @@ final class RunOptions {
       })
   void config(String file) {
     // Read before the command line is parsed, see Defaults: here the option is only announced.
+  }
+
+  /** Whether runs get a page. */
+  boolean report() {
+    return !noReport;
   }
 
   /**

@@ -216,7 +216,7 @@ final class OptionsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"run", "explain", "verify", "inspect", "quantize", "demo"})
+  @ValueSource(strings = {"run", "explain", "verify", "inspect", "quantize", "report", "demo"})
   void helpNamesEachOptionOnce(String command) {
     String help = Cli.execute(command, "--help").isDone().out();
 
@@ -247,6 +247,7 @@ final class OptionsTest {
                   "verify",
                   "inspect",
                   "quantize",
+                  "report",
                   "demo",
                   "generate-completion",
                   "help"))) {

@@ -1,0 +1,85 @@
+package org.sparkmoe.job.report;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.SparkSession;
+import org.sparkmoe.datasets.InputException;
+
+/** Makes pages about runs. */
+public final class Reports {
+  /** The page in a run folder. */
+  public static final String FILE = "report.html";
+
+  private Reports() {}
+
+  /**
+   * Writes the page of a run. Counts at most about half a million tokens of a layer, whatever the
+   * run has.
+   *
+   * @param run its folder, or the folder of the runs of several layers; a Hadoop path
+   * @param file a Hadoop path; replaced where a report is there
+   * @throws InputException where {@code run} is no run, or {@code file} cannot be written
+   */
+  public static void write(SparkSession spark, String run, String file) {
+    RunFolder folder = RunFolder.open(spark, run);
+    check(spark, file);
+    List<LayerReport> layers =
+        folder.layers().stream()
+            .map(layer -> LayerReport.read(layer, RouteCounts.MOST_TOKENS))
+            .toList();
+    save(spark, file, RunPage.of(layers));
+  }
+
+  /** Where the page of {@code run} belongs. */
+  public static String fileOf(String run) {
+    return new Path(run, FILE).toString();
+  }
+
+  /**
+   * Checks that {@code file} can become a page, before anything is counted.
+   *
+   * @throws InputException where something else than a page is there
+   */
+  private static void check(SparkSession spark, String file) {
+    try {
+      Path path = new Path(file);
+      FileSystem files = files(spark, path);
+      if (!files.exists(path)) {
+        return;
+      }
+      if (files.getFileStatus(path).isDirectory()) {
+        throw new InputException("%s is a folder; name a file".formatted(file));
+      }
+      byte[] start = new byte[4096];
+      int read;
+      try (var in = files.open(path)) {
+        read = in.readNBytes(start, 0, start.length);
+      }
+      if (!new String(start, 0, read, StandardCharsets.UTF_8).contains(Page.MARK)) {
+        throw new InputException(
+            "%s exists and is no report: only reports are replaced; name another file"
+                .formatted(file));
+      }
+    } catch (IOException | IllegalArgumentException e) {
+      throw new InputException("%s cannot be used: %s".formatted(file, e.getMessage()), e);
+    }
+  }
+
+  private static void save(SparkSession spark, String file, String page) {
+    Path path = new Path(file);
+    try (OutputStream out = files(spark, path).create(path, true)) {
+      out.write(page.getBytes(StandardCharsets.UTF_8));
+    } catch (IOException e) {
+      throw new UncheckedIOException("%s cannot be written".formatted(file), e);
+    }
+  }
+
+  private static FileSystem files(SparkSession spark, Path path) throws IOException {
+    return path.getFileSystem(spark.sparkContext().hadoopConfiguration());
+  }
+}
