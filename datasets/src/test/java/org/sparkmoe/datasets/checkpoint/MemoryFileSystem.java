@@ -16,7 +16,7 @@ import org.apache.hadoop.util.Progressable;
  * A file system of its own scheme, {@code mem:}, as remote as HDFS to whoever asks for its scheme;
  * its files are those of the local one.
  */
-public final class MemoryFileSystem extends FilterFileSystem {
+public class MemoryFileSystem extends FilterFileSystem {
   static final String SCHEME = "mem";
 
   /** A configuration that knows the scheme. */
@@ -40,7 +40,7 @@ public final class MemoryFileSystem extends FilterFileSystem {
 
   @Override
   public URI getUri() {
-    return URI.create(SCHEME + ":///");
+    return URI.create(getScheme() + ":///");
   }
 
   @Override
@@ -50,7 +50,7 @@ public final class MemoryFileSystem extends FilterFileSystem {
 
   @Override
   public Path makeQualified(Path path) {
-    return new Path(SCHEME, null, path.toUri().getPath());
+    return new Path(getScheme(), null, path.toUri().getPath());
   }
 
   @Override

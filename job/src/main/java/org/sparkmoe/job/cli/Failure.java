@@ -33,6 +33,10 @@ record Failure(String message, int code) {
       }
       root = cause;
     }
+    Optional<String> storage = StorageFailure.find(thrown);
+    if (storage.isPresent()) {
+      return new Failure(storage.get(), ExitCode.FAILED);
+    }
     String name = root.getClass().getSimpleName();
     String message = root.getMessage() == null ? "" : firstLine(root.getMessage().strip());
     return new Failure(message.isEmpty() ? name : name + ": " + message, ExitCode.FAILED);

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.concurrent.ExecutionException;
 import org.apache.spark.SparkException;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendUnavailableException;
@@ -93,6 +95,34 @@ final class FailureTest {
 
     assertThat(failure.code()).isEqualTo(ExitCode.FAILED);
     assertThat(failure.message()).contains("slot 3 arrived twice").doesNotContain("\n");
+  }
+
+  /** As Spark words them: the cause of a task's failure is text in the middle of other text. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "org.apache.spark.SparkException: [TASK_WRITE_FAILED] x | java.io.IOException: No space"
+            + " left on device | there is no space left (No space left on device); free some",
+        "org.apache.spark.SparkException: [TASK_WRITE_FAILED] x |"
+            + " org.apache.hadoop.security.AccessControlException: Permission denied: user=a |"
+            + " access was refused (AccessControlException: Permission denied: user=a); check the"
+            + " rights",
+        "org.apache.spark.SparkException: [FAILED_READ_FILE.FILE_NOT_EXIST] file:/a.parquet"
+            + " | java.io.FileNotFoundException: File file:/a.parquet does not exist"
+            + " | a file vanished while the job ran (file:/a.parquet)",
+      })
+  void storageThatFailsInsideATask(String task, String cause, String message) {
+    SparkException thrown =
+        new SparkException(
+            "Job aborted due to stage failure: Lost task 0.3: %s\n\tat x.y(Z.java:1)\nCaused by: %s\n\tat x.y(Z.java:2)\n"
+                .formatted(task, cause),
+            null);
+
+    Failure failure = Failure.of(new RuntimeException("outer", thrown));
+
+    assertThat(failure.code()).isEqualTo(ExitCode.FAILED);
+    assertThat(failure.message()).startsWith(message).doesNotContain("\n");
   }
 
   @Test

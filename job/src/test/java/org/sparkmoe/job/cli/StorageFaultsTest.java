@@ -1,0 +1,104 @@
+package org.sparkmoe.job.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+import org.sparkmoe.datasets.checkpoint.Fixtures;
+import org.sparkmoe.datasets.tokens.LocalSpark;
+import org.sparkmoe.job.cli.Cli.Outcome;
+
+/** Disks that fill up, folders that nobody may write to, files that vanish: told in one line. */
+@ExtendWith(LocalSpark.class)
+final class StorageFaultsTest {
+  private static final Path MODEL = Fixtures.folder("qwen2_moe");
+
+  @TempDir private static Path inputs;
+  @TempDir private Path folder;
+
+  @BeforeAll
+  static void write(SparkSession spark) {
+    FaultyFileSystem.register(spark.sparkContext().hadoopConfiguration());
+    spark
+        .read()
+        .format("moe-safetensors")
+        .load(MODEL.resolve("reference.safetensors") + "#model.layers.1.mlp.input")
+        .repartition(3)
+        .write()
+        .parquet(inputs.resolve("tokens").toString());
+  }
+
+  @BeforeEach
+  @AfterEach
+  void heal() {
+    FaultyFileSystem.heal();
+  }
+
+  private Outcome run(String... more) {
+    List<String> args =
+        new ArrayList<>(
+            List.of("run", "--model", MODEL.toString(), "--layer", "1", "--backend", "scalar"));
+    args.addAll(List.of("--input", "faulty:" + inputs.resolve("tokens")));
+    args.addAll(List.of("--output", "faulty:" + folder.resolve("run")));
+    args.addAll(List.of(more));
+    return Cli.execute(Map.of(), args);
+  }
+
+  /** Failed, in a line that says {@code what}, and another about the stack trace. */
+  private void fails(Outcome outcome, int code, String what) throws IOException {
+    assertThat(outcome.code()).as(outcome.toString()).isEqualTo(code);
+    assertThat(outcome.err().lines()).as(outcome.err()).hasSize(code == ExitCode.FAILED ? 2 : 1);
+    assertThat(outcome.err()).startsWith("moe: " + what);
+    try (Stream<Path> left = Files.list(folder)) {
+      assertThat(left).isEmpty();
+    }
+  }
+
+  @Test
+  void aDiskThatFillsUp() throws IOException {
+    FaultyFileSystem.leave(1_000);
+    fails(run("--dispatch", "replicated"), ExitCode.FAILED, "there is no space left (No space");
+    FaultyFileSystem.leave(9_000);
+    fails(run("--dispatch", "ep"), ExitCode.FAILED, "there is no space left (No space");
+    FaultyFileSystem.heal();
+    run().isDone();
+  }
+
+  @Test
+  void aFolderThatNobodyMayWriteTo() throws IOException {
+    FaultyFileSystem.deny(path -> true);
+    fails(run(), ExitCode.WRONG_INPUT, "output faulty:");
+    FaultyFileSystem.deny(path -> path.toString().contains("outputs"));
+    fails(run(), ExitCode.FAILED, "access was refused (");
+    FaultyFileSystem.deny(path -> path.getName().equals("run"));
+    fails(run(), ExitCode.FAILED, "access was refused (");
+  }
+
+  /** Whether the first pass over the tokens is done. */
+  private boolean routed() {
+    try (Stream<Path> all = Files.walk(folder)) {
+      return all.anyMatch(file -> file.endsWith("routes/_SUCCESS"));
+    } catch (IOException | UncheckedIOException e) {
+      return false;
+    }
+  }
+
+  @Test
+  void inputThatVanishes() throws IOException {
+    FaultyFileSystem.lose(path -> path.getName().startsWith("part-00001") && routed());
+    fails(run("--dispatch", "ep"), ExitCode.FAILED, "a file vanished while the job ran (");
+  }
+}
