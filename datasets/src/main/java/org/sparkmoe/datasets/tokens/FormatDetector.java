@@ -12,6 +12,7 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.datasets.arrow.ArrowFiles;
+import org.sparkmoe.datasets.delta.DeltaTables;
 
 /** Finds out the format of an input that exists and has at least one data file. */
 final class FormatDetector {
@@ -32,6 +33,9 @@ final class FormatDetector {
     if (path.toLowerCase(Locale.ROOT).contains(".safetensors#")) {
       return InputFormat.SAFETENSORS;
     }
+    if (isDelta()) {
+      return InputFormat.DELTA;
+    }
     FileStatus file = firstFile();
     return byName(file.getPath().getName()).orElseGet(() -> byContent(file));
   }
@@ -51,6 +55,17 @@ final class FormatDetector {
       throw unreadable(e);
     }
     throw new InputException("input " + path + " is empty: no data files; give one that has some");
+  }
+
+  /** Whether the path is a folder with the log of a Delta table. */
+  private boolean isDelta() {
+    try {
+      Path log = new Path(path, DeltaTables.LOG);
+      return log.getFileSystem(conf).exists(log);
+    } catch (IOException | IllegalArgumentException e) {
+      // What is wrong with the path is told when its files are looked for.
+      return false;
+    }
   }
 
   private FileStatus[] matches(FileSystem fs, Path pattern) throws IOException {
@@ -110,7 +125,7 @@ final class FormatDetector {
       }
     }
     throw new InputException(
-        "cannot tell the format of %s; give the input format: parquet, arrow or safetensors"
+        "cannot tell the format of %s; give the input format: parquet, arrow, safetensors or delta"
             .formatted(file.getPath()));
   }
 

@@ -12,7 +12,9 @@ public enum InputFormat {
   /** Arrow IPC files, see {@link org.sparkmoe.datasets.arrow.ArrowSource}. */
   ARROW,
   /** A tensor, see {@link org.sparkmoe.datasets.tensor.TensorSource}. */
-  SAFETENSORS;
+  SAFETENSORS,
+  /** A Delta table, through the package of Delta Lake, which the user brings along. */
+  DELTA;
 
   /** Parses the option's value. */
   public static InputFormat parse(String name) {
@@ -22,7 +24,7 @@ public enum InputFormat {
       }
     }
     throw new InputException(
-        "unknown input format " + name + "; use auto, parquet, arrow or safetensors");
+        "unknown input format " + name + "; use auto, parquet, arrow, safetensors or delta");
   }
 
   @Override

@@ -12,6 +12,7 @@ import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructField;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.datasets.arrow.ArrowSource;
+import org.sparkmoe.datasets.delta.DeltaTables;
 import org.sparkmoe.datasets.tensor.TensorSource;
 
 /**
@@ -42,6 +43,9 @@ public final class TokenSource {
     FormatDetector detector = new FormatDetector(options.path(), conf);
     InputFormat format =
         options.format() == InputFormat.AUTO ? detector.detect() : options.format();
+    if (format == InputFormat.DELTA) {
+      DeltaTables.require(spark, "input " + options.path());
+    }
     if (format == InputFormat.PARQUET) {
       // Spark's own message about a missing path has several lines.
       detector.firstFile();
@@ -84,15 +88,14 @@ public final class TokenSource {
   }
 
   private Dataset<Row> read(InputFormat format) {
-    String name =
-        switch (format) {
-          case PARQUET -> "parquet";
-          case ARROW -> ArrowSource.NAME;
-          case SAFETENSORS -> TensorSource.NAME;
-          case AUTO -> throw new IllegalArgumentException("format not found out");
-        };
     try {
-      return spark.read().format(name).load(options.path());
+      return switch (format) {
+        case PARQUET -> spark.read().parquet(options.path());
+        case ARROW -> spark.read().format(ArrowSource.NAME).load(options.path());
+        case SAFETENSORS -> spark.read().format(TensorSource.NAME).load(options.path());
+        case DELTA -> DeltaTables.read(spark, options.path());
+        case AUTO -> throw new IllegalArgumentException("format not found out");
+      };
     } catch (Exception e) {
       // Spark throws checked exceptions that its Scala signatures do not declare.
       throw InputFailures.asInput("cannot read %s as %s".formatted(options.path(), format), e);

@@ -5,6 +5,7 @@ import org.junit.jupiter.api.extension.BeforeAllCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.ParameterContext;
 import org.junit.jupiter.api.extension.ParameterResolver;
+import org.sparkmoe.datasets.delta.DeltaTables;
 
 /**
  * Gives tests one local Spark with two cores, started once per JVM and stopped at its end. Tests
@@ -36,7 +37,10 @@ public final class LocalSpark implements BeforeAllCallback, ParameterResolver {
   }
 
   private static SparkSession start() {
-    return SparkSession.builder()
+    SparkSession.Builder builder = SparkSession.builder();
+    // Where a module's tests have Delta Lake among their classes.
+    DeltaTables.settings("").forEach(builder::config);
+    return builder
         .master("local[2]")
         .appName("tests")
         .config("spark.ui.enabled", "false")

@@ -172,6 +172,7 @@ final class JobBench {
               files
                   .run("%s-%s-%s".formatted(backend, way.name().replace(' ', '-'), run))
                   .toString(),
+              JobRequest.OutputFormat.PARQUET,
               BackendSelector.Request.only(backend),
               Optional.of(lanes == 0 ? DispatchMode.REPLICATED : DispatchMode.EP),
               lanes == 0 ? OptionalInt.empty() : OptionalInt.of(lanes),

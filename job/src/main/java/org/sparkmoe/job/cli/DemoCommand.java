@@ -61,6 +61,7 @@ final class DemoCommand implements Callable<Integer> {
             1,
             TokenOptions.of(input),
             run.toString(),
+            JobRequest.OutputFormat.PARQUET,
             BackendSelector.Request.auto(),
             Optional.of(DispatchMode.EP),
             OptionalInt.of(4),

@@ -7,6 +7,7 @@ import java.util.concurrent.Callable;
 import org.apache.spark.sql.SparkSession;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.sparkmoe.datasets.delta.DeltaTables;
 import org.sparkmoe.job.plan.Amounts;
 import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.job.run.LayersDirectory;
@@ -119,6 +120,9 @@ final class RunCommand implements Callable<Integer> {
   }
 
   private static PreparedRun prepare(SparkSession spark, JobRequest request) {
+    if (request.outputFormat() == JobRequest.OutputFormat.DELTA) {
+      DeltaTables.require(spark, "--output-format delta");
+    }
     RunDirectory.check(
         request.output(), spark.sparkContext().hadoopConfiguration(), request.overwrite());
     return PreparedRun.of(spark, request);

@@ -60,7 +60,7 @@ final class RunOptions {
       required = true,
       paramLabel = "PATH",
       description = {
-        "Tokens: Parquet or Arrow IPC files, or a tensor:",
+        "Tokens: Parquet or Arrow IPC files, a Delta table, or a tensor:",
         "FILE.safetensors#TENSOR. {layer} stands for the number of the layer.",
       })
   private String input;
@@ -70,8 +70,19 @@ final class RunOptions {
       order = 40,
       paramLabel = "F",
       defaultValue = "auto",
-      description = "auto, parquet, arrow or safetensors. Default: auto.")
+      description = "auto, parquet, arrow, safetensors or delta. Default: auto.")
   private String inputFormat;
+
+  @Option(
+      names = "--output-format",
+      order = 42,
+      paramLabel = "F",
+      defaultValue = "parquet",
+      description = {
+        "Tables of the run: parquet, or delta for the same files with the log of a Delta table.",
+        "Default: parquet.",
+      })
+  private String outputFormat;
 
   @Option(
       names = "--token-id-column",
@@ -292,6 +303,7 @@ final class RunOptions {
         index,
         tokens(index),
         output,
+        outputFormat(),
         backend(),
         dispatch(),
         lanes == null ? OptionalInt.empty() : OptionalInt.of(lanes),
@@ -326,6 +338,16 @@ final class RunOptions {
               .formatted(input, layers));
     }
     return input.replace(LAYER, Integer.toString(index));
+  }
+
+  private JobRequest.OutputFormat outputFormat() {
+    return switch (outputFormat.toLowerCase(Locale.ROOT)) {
+      case "parquet" -> JobRequest.OutputFormat.PARQUET;
+      case "delta" -> JobRequest.OutputFormat.DELTA;
+      default ->
+          throw new InputException(
+              "--output-format %s is unknown; choose parquet or delta".formatted(outputFormat));
+    };
   }
 
   private BackendSelector.Request backend() {

@@ -1,6 +1,8 @@
 package org.sparkmoe.job.cli;
 
+import org.apache.spark.SparkConf;
 import org.apache.spark.sql.SparkSession;
+import org.sparkmoe.datasets.delta.DeltaTables;
 import org.sparkmoe.udfs.sql.MoeFunctionCatalog;
 
 /**
@@ -18,7 +20,12 @@ final class Session implements AutoCloseable {
 
   static Session start(String name) {
     boolean own = SparkSession.getDefaultSession().isEmpty();
-    SparkSession spark = SparkSession.builder().appName(name).getOrCreate();
+    SparkSession.Builder builder = SparkSession.builder().appName(name);
+    if (own) {
+      String extensions = new SparkConf().get("spark.sql.extensions", "");
+      DeltaTables.settings(extensions).forEach(builder::config);
+    }
+    SparkSession spark = builder.getOrCreate();
     MoeFunctionCatalog.register(spark);
     return new Session(spark, own);
   }

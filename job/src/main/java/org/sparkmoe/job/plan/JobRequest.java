@@ -15,6 +15,7 @@ import org.sparkmoe.udfs.plan.Reduction;
  * @param layer layer index
  * @param tokens where the tokens are
  * @param output run folder to make
+ * @param outputFormat of its tables
  * @param backend requested backend
  * @param dispatch requested mode, empty for auto
  * @param lanes requested lanes, empty for auto
@@ -32,6 +33,7 @@ public record JobRequest(
     int layer,
     TokenOptions tokens,
     String output,
+    OutputFormat outputFormat,
     BackendSelector.Request backend,
     Optional<DispatchMode> dispatch,
     OptionalInt lanes,
@@ -42,6 +44,19 @@ public record JobRequest(
     OptionalLong weightMemory,
     boolean overwrite,
     OptionalLong maxErrors) {
+
+  /** Formats of a run's tables. */
+  public enum OutputFormat {
+    /** Folders of Parquet files. */
+    PARQUET,
+    /** The same files with the log of a Delta table beside them. */
+    DELTA;
+
+    /** The name in options. */
+    public String option() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
 
   /** How activations are quantized. */
   public enum ActivationQuant {

@@ -90,6 +90,7 @@ final class Manifest {
     Map<String, Object> options = new LinkedHashMap<>();
     options.put("input", request.tokens().path());
     options.put("input-format", request.tokens().format().toString());
+    options.put("output-format", request.outputFormat().option());
     options.put("token-id-column", request.tokens().tokenIdColumn());
     options.put("hidden-column", request.tokens().hiddenColumn());
     request

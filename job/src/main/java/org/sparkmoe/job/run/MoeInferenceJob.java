@@ -2,18 +2,21 @@ package org.sparkmoe.job.run;
 
 import static org.apache.spark.sql.functions.col;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.util.LongAccumulator;
+import org.sparkmoe.datasets.delta.DeltaTables;
 import org.sparkmoe.datasets.tokens.TokenTable;
 import org.sparkmoe.job.pipeline.DuplicateIds;
 import org.sparkmoe.job.pipeline.LayerPipeline;
 import org.sparkmoe.job.pipeline.Measuring;
 import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.JobPlan;
+import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.job.plan.LaneBalance;
 import org.sparkmoe.job.plan.Planner;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
@@ -34,6 +37,8 @@ import org.sparkmoe.udfs.plan.LayerPlan;
  * is for the intermediates of all tokens, a pass through dispatch and experts measures them first.
  */
 public final class MoeInferenceJob {
+  private static final List<String> TABLES = List.of("outputs", "routes", "expert_stats", "errors");
+
   private final SparkSession spark;
   private final Planner planner;
   private final TokenTable table;
@@ -109,6 +114,9 @@ public final class MoeInferenceJob {
               sent.value(),
               monitor.figures(),
               (System.nanoTime() - started) / 1e9);
+      if (planner.request().outputFormat() == JobRequest.OutputFormat.DELTA) {
+        TABLES.forEach(table -> DeltaTables.convert(spark, directory.table(table)));
+      }
       directory.write(RunDirectory.MANIFEST, Manifest.of(summary, spark));
       monitor.expect(name + " · report", Stage.REPORT);
       extra.addTo(directory.folder());

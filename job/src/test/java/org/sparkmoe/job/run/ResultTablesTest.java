@@ -346,6 +346,7 @@ final class ResultTablesTest {
             BLOCK.layer(),
             arrays(),
             run.toString(),
+            JobRequest.OutputFormat.PARQUET,
             BackendSelector.Request.only(Backend.SCALAR),
             Optional.of(DispatchMode.EP),
             OptionalInt.of(3),

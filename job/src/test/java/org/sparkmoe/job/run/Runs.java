@@ -63,6 +63,7 @@ final class Runs {
         layer,
         tokens,
         output.toString(),
+        JobRequest.OutputFormat.PARQUET,
         BackendSelector.Request.only(way.backend()),
         Optional.of(way.lanes() == 0 ? DispatchMode.REPLICATED : DispatchMode.EP),
         way.lanes() == 0 ? OptionalInt.empty() : OptionalInt.of(way.lanes()),

@@ -199,6 +199,7 @@ final class SameBytesTest {
         BLOCK.layer(),
         encoding == Encoding.ARRAY ? options : options.withHiddenDtype(encoding.dtype),
         output.toString(),
+        JobRequest.OutputFormat.PARQUET,
         BackendSelector.Request.only(Backend.VECTOR),
         Optional.of(cut.lanes() == 0 ? DispatchMode.REPLICATED : DispatchMode.EP),
         cut.lanes() == 0 ? OptionalInt.empty() : OptionalInt.of(cut.lanes()),
