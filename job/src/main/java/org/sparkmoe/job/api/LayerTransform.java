@@ -196,6 +196,7 @@ public final class LayerTransform {
         layer,
         tokens,
         "",
+        JobRequest.OutputFormat.PARQUET,
         backend,
         dispatch,
         lanes,
