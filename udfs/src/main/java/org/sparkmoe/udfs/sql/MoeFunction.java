@@ -10,6 +10,8 @@ import org.apache.spark.sql.types.DataType;
  * name and calls with its own values. Functions of one kind are equal, so that Spark computes an
  * expression once that a query holds twice.
  */
+// Every DataType of Spark is serializable, though their base class does not say so.
+@SuppressWarnings("serial")
 abstract class MoeFunction<R> implements ScalarFunction<R> {
   private static final long serialVersionUID = 1;
 
