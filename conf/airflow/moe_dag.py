@@ -3,7 +3,8 @@
 Not run by this project's tests, which only compile it. It needs the provider apache-airflow-providers-apache-spark
 and a connection "spark_default" that names the master. Client mode: only there the exit code is that of the command.
 
-A task that is tried again replaces its own day (--overwrite), so a day holds the same rows however often it ran.
+A task that is tried again goes on where it was interrupted, and does nothing for a day that is there (--resume); a day
+whose input, model or options have changed is computed again and replaced (--overwrite).
 """
 
 import re
@@ -54,6 +55,7 @@ with DAG(
         "--layer=3",
         f"--input=/data/activations/day={DAY}",
         f"--output=/data/runs/day={DAY}",
+        "--resume",
         "--overwrite",
     )
     moe("check", "run", *layer, "--dry-run") >> moe("run", "run", *layer)

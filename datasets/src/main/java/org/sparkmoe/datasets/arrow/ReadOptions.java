@@ -11,6 +11,9 @@ public record ReadOptions(CaseInsensitiveStringMap options) {
   /** Bytes that one partition may have; {@code spark.sql.files.maxPartitionBytes} by default. */
   public static final String MAX_PARTITION_BYTES = "maxPartitionBytes";
 
+  /** What is taken for the number of cores, as for Spark's own files. */
+  private static final String MIN_PARTITIONS = "spark.sql.files.minPartitionNum";
+
   /** The single path of the read. */
   public String path(String format) {
     String path = options.get("path");
@@ -53,7 +56,8 @@ public record ReadOptions(CaseInsensitiveStringMap options) {
     SparkSession session = SparkSession.active();
     long limit =
         bytes(MAX_PARTITION_BYTES, session.conf().get("spark.sql.files.maxPartitionBytes"));
-    long perCore = total / session.sparkContext().defaultParallelism();
+    String cores = Integer.toString(session.sparkContext().defaultParallelism());
+    long perCore = total / Integer.parseInt(session.conf().get(MIN_PARTITIONS, cores));
     return Math.max(1, Math.min(limit, Math.max(openCost(), perCore)));
   }
 }

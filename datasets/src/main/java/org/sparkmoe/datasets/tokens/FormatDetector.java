@@ -68,7 +68,7 @@ final class FormatDetector {
     }
   }
 
-  private FileStatus[] matches(FileSystem fs, Path pattern) throws IOException {
+  FileStatus[] matches(FileSystem fs, Path pattern) throws IOException {
     try {
       return new FileStatus[] {fs.getFileStatus(pattern)};
     } catch (FileNotFoundException e) {

@@ -42,6 +42,9 @@ final class ExplainCommand implements Callable<Integer> {
       description = "Taken and not looked at, like --output.")
   private boolean overwrite;
 
+  @Option(names = "--resume", order = 35, description = "Taken and not looked at, like --output.")
+  private boolean resume;
+
   @Option(
       names = "--expert-stats",
       order = 133,
@@ -54,7 +57,7 @@ final class ExplainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    List<JobRequest> requests = options.requests(output, overwrite);
+    List<JobRequest> requests = options.requests(output, overwrite, resume);
     PrintWriter out = spec.commandLine().getOut();
     try (Session session = Session.start("Spark MoE explain")) {
       for (JobRequest request : requests) {

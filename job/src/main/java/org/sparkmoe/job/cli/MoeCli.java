@@ -7,6 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
 import org.sparkmoe.datasets.InputException;
+import org.sparkmoe.job.run.UnfinishedRunException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.HelpCommand;
@@ -118,6 +119,11 @@ public final class MoeCli implements Runnable {
       e.printStackTrace(line.getErr());
     } else if (failure.code() == ExitCode.FAILED) {
       line.getErr().println("moe: add --verbose for the stack trace");
+    }
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      if (cause instanceof UnfinishedRunException unfinished) {
+        line.getErr().println("moe: " + oneLine(unfinished.remedy()));
+      }
     }
     line.getErr().flush();
     return failure.code();

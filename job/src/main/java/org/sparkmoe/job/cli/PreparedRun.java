@@ -3,6 +3,7 @@ package org.sparkmoe.job.cli;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.sparkmoe.datasets.delta.DeltaTables;
 import org.sparkmoe.datasets.tokens.TokenSource;
 import org.sparkmoe.datasets.tokens.TokenTable;
 import org.sparkmoe.job.plan.JobPlan;
@@ -23,6 +24,9 @@ record PreparedRun(Planner planner, TokenTable table) {
    * @throws org.sparkmoe.datasets.InputException for what cannot be used
    */
   static PreparedRun of(SparkSession spark, JobRequest request) {
+    if (request.outputFormat() == JobRequest.OutputFormat.DELTA) {
+      DeltaTables.require(spark, "--output-format delta");
+    }
     Planner planner = Planner.of(request, spark.sparkContext());
     TokenTable table = TokenSource.open(spark, request.tokens());
     table.requireWidth(planner.layer().spec().hidden());

@@ -3,13 +3,17 @@ package org.sparkmoe.job.cli;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
+import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.sql.SparkSession;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import org.sparkmoe.datasets.delta.DeltaTables;
 import org.sparkmoe.job.plan.Amounts;
 import org.sparkmoe.job.plan.JobRequest;
+import org.sparkmoe.job.plan.Planner;
+import org.sparkmoe.job.resume.Resumption.Decision;
+import org.sparkmoe.job.resume.Resumption.Decision.GoOn;
 import org.sparkmoe.job.run.LayersDirectory;
 import org.sparkmoe.job.run.MoeInferenceJob;
 import org.sparkmoe.job.run.Progress;
@@ -55,6 +59,16 @@ final class RunCommand implements Callable<Integer> {
   private boolean overwrite;
 
   @Option(
+      names = "--resume",
+      order = 35,
+      description = {
+        "Go on with an unfinished run of the same model, input and options; start afresh where"
+            + " there is none, and do nothing where the run is finished.",
+        "With --overwrite, an unfinished or finished run that differs does not stop it.",
+      })
+  private boolean resume;
+
+  @Option(
       names = "--dry-run",
       order = 36,
       description = {
@@ -65,11 +79,14 @@ final class RunCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    List<JobRequest> requests = options.requests(output, overwrite);
+    List<JobRequest> requests = options.requests(output, overwrite, resume);
     try (Session session = Session.start(name(requests))) {
       SparkSession spark = session.spark();
       if (options.severalLayers()) {
         return runAll(spark, requests);
+      }
+      if (resume && !dryRun) {
+        return resume(spark, requests.getFirst(), page(spark), spec.commandLine());
       }
       PreparedRun prepared = prepare(spark, requests.getFirst());
       return dryRun
@@ -120,9 +137,6 @@ final class RunCommand implements Callable<Integer> {
   }
 
   private static PreparedRun prepare(SparkSession spark, JobRequest request) {
-    if (request.outputFormat() == JobRequest.OutputFormat.DELTA) {
-      DeltaTables.require(spark, "--output-format delta");
-    }
     RunDirectory.check(
         request.output(), spark.sparkContext().hadoopConfiguration(), request.overwrite());
     return PreparedRun.of(spark, request);
@@ -133,16 +147,53 @@ final class RunCommand implements Callable<Integer> {
     return run(spark, prepare(spark, request), new RunReport(spark, true), line).code();
   }
 
+  private static int resume(
+      SparkSession spark, JobRequest request, RunReport page, CommandLine line) {
+    Configuration hadoop = spark.sparkContext().hadoopConfiguration();
+    PreparedRun prepared = PreparedRun.of(spark, request);
+    Decision decision = Resuming.decide(prepared.planner(), prepared.table(), hadoop);
+    if (decision instanceof Decision.Finished finished) {
+      line.getOut().println("results  " + request.output());
+      line.getOut().println("         the run was finished before: nothing is left to do");
+      line.getOut().flush();
+      return exitCode(request, finished.rows(), finished.errors(), line.getErr());
+    }
+    RunDirectory.check(request.output(), hadoop, request.overwrite());
+    if (decision instanceof GoOn found) {
+      Planner planner =
+          Planner.of(found.pinned(request), prepared.planner().layer(), spark.sparkContext());
+      return run(spark, new PreparedRun(planner, prepared.table()), Optional.of(found), page, line)
+          .code();
+    }
+    return run(spark, prepared, page, line).code();
+  }
+
   private static Ended run(
       SparkSession spark, PreparedRun prepared, RunReport page, CommandLine line) {
+    return run(spark, prepared, Optional.empty(), page, line);
+  }
+
+  private static Ended run(
+      SparkSession spark,
+      PreparedRun prepared,
+      Optional<GoOn> earlier,
+      RunReport page,
+      CommandLine line) {
     PrintWriter out = line.getOut();
+    JobRequest request = prepared.planner().request();
     Texts.start(prepared.planner(), prepared.table()).forEach(out::println);
+    Resuming.notes(request.output(), earlier, spark.sparkContext().hadoopConfiguration())
+        .forEach(out::println);
     out.flush();
-    RunSummary summary =
-        new MoeInferenceJob(spark, prepared.planner(), prepared.table(), progress()).run(page);
+    MoeInferenceJob job =
+        new MoeInferenceJob(spark, prepared.planner(), prepared.table(), progress());
+    RunSummary summary;
+    try (Interruption _ = Interruption.watch(job, line.getErr())) {
+      summary = earlier.isPresent() ? job.resume(earlier.get(), page) : job.run(page);
+    }
     Texts.summary(summary).forEach(out::println);
     page.tell(summary, line);
-    return new Ended(summary, exitCode(prepared.planner().request(), summary, line.getErr()));
+    return new Ended(summary, exitCode(request, summary.rows(), summary.errors(), line.getErr()));
   }
 
   /** A run, and the exit code that it asks for. */
@@ -155,22 +206,22 @@ final class RunCommand implements Callable<Integer> {
         : new Progress(LOG::info);
   }
 
-  private static int exitCode(JobRequest request, RunSummary summary, PrintWriter err) {
+  private static int exitCode(JobRequest request, long rows, long errors, PrintWriter err) {
     String allowed;
     if (request.maxErrors().isPresent()) {
-      if (summary.errors() <= request.maxErrors().getAsLong()) {
+      if (errors <= request.maxErrors().getAsLong()) {
         return ExitCode.DONE;
       }
       allowed = "--max-errors allows " + request.maxErrors().getAsLong();
     } else {
-      if (summary.errors() == 0 || summary.tokens() > 0) {
+      if (errors == 0 || rows > errors) {
         return ExitCode.DONE;
       }
       allowed = "that is all of them";
     }
     err.printf(
         "moe: %s rows could not be scored, %s; the run is complete%n",
-        Amounts.count(summary.errors()), allowed);
+        Amounts.count(errors), allowed);
     err.flush();
     return ExitCode.TOO_MANY_ERRORS;
   }

@@ -252,6 +252,17 @@ final class RunOptions {
   private boolean noReport;
 
   @Option(
+      names = "--unit-tokens",
+      order = 155,
+      paramLabel = "N",
+      description = {
+        "Tokens, about, that a run computes and keeps at a time: what --resume may have to repeat."
+            + " A unit is at least a partition of the input.",
+        "Default: 262144, with at most 64 units and a partition for each task slot in a unit.",
+      })
+  private Long unitTokens;
+
+  @Option(
       names = "--config",
       order = 160,
       paramLabel = "FILE.yaml",
@@ -273,13 +284,18 @@ final class RunOptions {
    *
    * @param output run folder; for several layers the folder of their run folders
    */
-  List<JobRequest> requests(String output, boolean overwrite) {
+  List<JobRequest> requests(String output, boolean overwrite, boolean resume) {
     if (severalLayers()) {
+      if (resume) {
+        throw new InputException(
+            "--resume goes on with one layer, --layers %s asks for a folder of runs; give --layer"
+                .formatted(layers));
+      }
       return LayerList.parse(layers).stream()
-          .map(index -> request(index, LayersDirectory.ofLayer(output, index), overwrite))
+          .map(index -> request(index, LayersDirectory.ofLayer(output, index), overwrite, false))
           .toList();
     }
-    return List.of(request(layer, output, overwrite));
+    return List.of(request(layer, output, overwrite, resume));
   }
 
   /** Whether {@code --layers} asks for a folder of run folders, be it for one layer. */
@@ -294,7 +310,7 @@ final class RunOptions {
     return layers != null;
   }
 
-  private JobRequest request(int index, String output, boolean overwrite) {
+  private JobRequest request(int index, String output, boolean overwrite, boolean resume) {
     if (maxErrors != null && maxErrors < 0) {
       throw new InputException("--max-errors %d must be at least 0".formatted(maxErrors));
     }
@@ -313,7 +329,18 @@ final class RunOptions {
         activationQuant(),
         weightMemory(),
         overwrite,
-        maxErrors == null ? OptionalLong.empty() : OptionalLong.of(maxErrors));
+        maxErrors == null ? OptionalLong.empty() : OptionalLong.of(maxErrors),
+        new JobRequest.Units(unitTokens(), resume));
+  }
+
+  private OptionalLong unitTokens() {
+    if (unitTokens == null) {
+      return OptionalLong.empty();
+    }
+    if (unitTokens < 1) {
+      throw new InputException("--unit-tokens %d must be at least 1".formatted(unitTokens));
+    }
+    return OptionalLong.of(unitTokens);
   }
 
   private TokenOptions tokens(int index) {

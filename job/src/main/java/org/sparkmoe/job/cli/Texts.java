@@ -13,6 +13,7 @@ import org.sparkmoe.job.plan.ExecutorMemory;
 import org.sparkmoe.job.plan.JobPlan;
 import org.sparkmoe.job.plan.LaneBalance;
 import org.sparkmoe.job.plan.Planner;
+import org.sparkmoe.job.plan.UnitPlan;
 import org.sparkmoe.job.plan.Workload;
 import org.sparkmoe.job.run.RunSummary;
 import org.sparkmoe.job.run.StageFigures;
@@ -79,6 +80,7 @@ final class Texts {
                 plan.cluster().executors(),
                 plan.cluster().executors() == 1 ? "" : "s",
                 plan.cluster().slots()));
+    lines.add(units(UnitPlan.of(plan), work.tokens()));
     lines.add(weights(plan));
     lines.add("");
     lines.add("estimate              " + row(plan, cost -> name(cost)));
@@ -101,6 +103,13 @@ final class Texts {
           .ifPresent(what -> lines.add("         last digits depend on " + what));
     }
     return lines;
+  }
+
+  private static String units(UnitPlan units, long tokens) {
+    return units.units() == 1
+        ? "units    1: an interrupted run repeats all but the routes"
+        : "units    %d of about %s tokens: an interrupted run repeats at most one"
+            .formatted(units.units(), Amounts.count(units.tokens(tokens)));
   }
 
   /** The dispatch that was chosen, and why. */
@@ -156,6 +165,17 @@ final class Texts {
                   summary.commonestReason().orElseThrow()));
       lines.add(
           "all of them with their reasons are in errors/ and in the error column of outputs/");
+    }
+    if (summary.units().size() > 1 || summary.attempts() > 1) {
+      long own =
+          summary.units().stream().filter(unit -> unit.attempt() == summary.attempts()).count();
+      lines.add(
+          "%d of %d unit%s computed now, in attempt %d"
+              .formatted(
+                  own,
+                  summary.units().size(),
+                  summary.units().size() == 1 ? "" : "s",
+                  summary.attempts()));
     }
     lines.add("results  " + summary.output());
     return lines;

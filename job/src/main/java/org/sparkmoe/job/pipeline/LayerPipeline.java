@@ -43,12 +43,15 @@ public final class LayerPipeline {
   private final TokenRows tokens;
   private final TokenFormat format;
   private final Dataset<Row> rows;
+  private final TokenPart part;
 
-  private LayerPipeline(Planner planner, TokenRows tokens, TokenFormat format, Dataset<Row> rows) {
+  private LayerPipeline(
+      Planner planner, TokenRows tokens, TokenFormat format, Dataset<Row> rows, TokenPart part) {
     this.planner = planner;
     this.tokens = tokens;
     this.format = format;
     this.rows = rows;
+    this.part = part;
   }
 
   /**
@@ -67,10 +70,18 @@ public final class LayerPipeline {
     TokenFormat format =
         new TokenFormat(
             planner.layer().spec().hidden(), tokens.dtype(), tokens.keptOrNull(), known);
-    return new LayerPipeline(planner, tokens, format, rows);
+    return new LayerPipeline(planner, tokens, format, rows, TokenPart.of(rows));
   }
 
-  /** The tokens as the functions take them: {@code token_id, hidden BINARY[, kept]}. */
+  /** The same steps over a part of the table. */
+  public LayerPipeline over(TokenPart some) {
+    return new LayerPipeline(planner, tokens, format, rows, some);
+  }
+
+  /**
+   * The tokens of the whole table as the functions take them: {@code token_id, hidden BINARY[,
+   * kept]}.
+   */
   public Dataset<Row> rows() {
     return rows;
   }
@@ -99,9 +110,8 @@ public final class LayerPipeline {
     boolean measures = planner.schemes().needsAllTokens();
     LayerPlan gating =
         plan(planner.oneLane(), measures ? LayerCodecs.NONE : planner.schemes().codecs());
-    return rows.mapPartitions(
-        new RouteFunction(gating, tally, measures ? peaks : null),
-        Encoders.row(RouteFunction.SCHEMA));
+    return part.map(
+        new RouteFunction(gating, tally, measures ? peaks : null), RouteFunction.SCHEMA);
   }
 
   /**
@@ -125,14 +135,12 @@ public final class LayerPipeline {
 
   /** Outputs without a shuffle, bad rows among them: {@link TokenFormat#outputSchema}. */
   public Dataset<Row> replicated(LayerPlan plan, KernelTimes times) {
-    return rows.mapPartitions(
-        new ReplicatedFunction(plan, times), Encoders.row(format.outputSchema()));
+    return part.map(new ReplicatedFunction(plan, times), format.outputSchema());
   }
 
   /** The blocks of all tokens, each in the partition of its lane. */
   public Dataset<Row> blocks(LayerPlan plan, LongAccumulator sent) {
-    return rows.mapPartitions(
-            new DispatchFunction(plan, sent), Encoders.row(DispatchBlock.schema(format)))
+    return part.map(new DispatchFunction(plan, sent), DispatchBlock.schema(format))
         .repartitionById(plan.placement().lanes(), col(DispatchBlock.LANE));
   }
 
@@ -158,7 +166,7 @@ public final class LayerPipeline {
 
   /** The rows that cannot be scored, with the reason: {@link TokenFormat#outputSchema}. */
   public Dataset<Row> errors() {
-    return rows.mapPartitions(new ErrorRowsFunction(format), Encoders.row(format.outputSchema()));
+    return part.map(new ErrorRowsFunction(format), format.outputSchema());
   }
 
   /** From the rows that functions make to the {@code outputs} table, in the input's encoding. */

@@ -24,4 +24,18 @@ public record JobPlan(
     ClusterFacts cluster,
     ExecutorMemory memory,
     Workload work,
-    DispatchPlan dispatch) {}
+    DispatchPlan dispatch) {
+
+  /** The same with another reason for its dispatch. */
+  public JobPlan because(String reason) {
+    return new JobPlan(
+        request,
+        layer,
+        schemes,
+        backend,
+        cluster,
+        memory,
+        work,
+        new DispatchPlan(dispatch.chosen(), dispatch.candidates(), reason));
+  }
+}

@@ -27,6 +27,7 @@ import org.sparkmoe.udfs.plan.Reduction;
  * @param weightMemory bytes of packed weights that an executor may hold, empty for all it needs
  * @param overwrite replace an existing run
  * @param maxErrors rows that may fail before the exit code is 3
+ * @param units how the run is cut, and whether an unfinished one is gone on with
  */
 public record JobRequest(
     String model,
@@ -43,7 +44,119 @@ public record JobRequest(
     ActivationQuant activationQuant,
     OptionalLong weightMemory,
     boolean overwrite,
-    OptionalLong maxErrors) {
+    OptionalLong maxErrors,
+    Units units) {
+
+  /** A request with the default units, that starts afresh. */
+  public JobRequest(
+      String model,
+      int layer,
+      TokenOptions tokens,
+      String output,
+      OutputFormat outputFormat,
+      BackendSelector.Request backend,
+      Optional<DispatchMode> dispatch,
+      OptionalInt lanes,
+      Placement placement,
+      OptionalInt redundantExperts,
+      Reduction reduction,
+      ActivationQuant activationQuant,
+      OptionalLong weightMemory,
+      boolean overwrite,
+      OptionalLong maxErrors) {
+    this(
+        model,
+        layer,
+        tokens,
+        output,
+        outputFormat,
+        backend,
+        dispatch,
+        lanes,
+        placement,
+        redundantExperts,
+        reduction,
+        activationQuant,
+        weightMemory,
+        overwrite,
+        maxErrors,
+        Units.DEFAULT);
+  }
+
+  /** The same with other units. */
+  public JobRequest withUnits(Units value) {
+    return new JobRequest(
+        model,
+        layer,
+        tokens,
+        output,
+        outputFormat,
+        backend,
+        dispatch,
+        lanes,
+        placement,
+        redundantExperts,
+        reduction,
+        activationQuant,
+        weightMemory,
+        overwrite,
+        maxErrors,
+        value);
+  }
+
+  /** The same, replacing a run that is there or not. */
+  public JobRequest withOverwrite(boolean value) {
+    return new JobRequest(
+        model,
+        layer,
+        tokens,
+        output,
+        outputFormat,
+        backend,
+        dispatch,
+        lanes,
+        placement,
+        redundantExperts,
+        reduction,
+        activationQuant,
+        weightMemory,
+        value,
+        maxErrors,
+        units);
+  }
+
+  /** The same with nothing left to choose. */
+  public JobRequest with(
+      BackendSelector.Request chosenBackend, DispatchMode chosenMode, OptionalInt chosenLanes) {
+    return new JobRequest(
+        model,
+        layer,
+        tokens,
+        output,
+        outputFormat,
+        chosenBackend,
+        Optional.of(chosenMode),
+        chosenLanes,
+        placement,
+        redundantExperts,
+        reduction,
+        activationQuant,
+        weightMemory,
+        overwrite,
+        maxErrors,
+        units);
+  }
+
+  /**
+   * A run computes and keeps one unit after the other.
+   *
+   * @param tokens of a unit, about; empty for the default
+   * @param resume whether an unfinished run of the same request is gone on with
+   */
+  public record Units(OptionalLong tokens, boolean resume) {
+    /** Units of the default size, and a fresh start. */
+    public static final Units DEFAULT = new Units(OptionalLong.empty(), false);
+  }
 
   /** Formats of a run's tables. */
   public enum OutputFormat {

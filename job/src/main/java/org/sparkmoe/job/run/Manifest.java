@@ -17,6 +17,7 @@ import org.sparkmoe.job.plan.JobPlan;
 import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.job.plan.LaneBalance;
 import org.sparkmoe.job.plan.TokenBytes;
+import org.sparkmoe.job.resume.RunState;
 import org.sparkmoe.kernels.backend.Refusal;
 import org.sparkmoe.kernels.layer.ExpertFormats;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
@@ -29,7 +30,7 @@ import org.sparkmoe.kernels.quant.ScaledScheme;
 final class Manifest {
   private Manifest() {}
 
-  static String of(RunSummary summary, SparkSession spark) {
+  static String of(RunSummary summary, RunState state, List<String> attempts, SparkSession spark) {
     JobPlan plan = summary.plan();
     Map<String, Object> manifest = new LinkedHashMap<>();
     manifest.put("written", Instant.now().toString());
@@ -45,7 +46,11 @@ final class Manifest {
     manifest.put("dispatch", dispatch(summary));
     summary.balance().ifPresent(balance -> manifest.put("lanes", lanes(balance)));
     manifest.put("memory", memory(plan.memory()));
+    manifest.put("fingerprint", state.fingerprint());
+    manifest.put("chosen", state.chosen());
     manifest.put("counts", counts(summary));
+    manifest.put("attempts", attempts);
+    manifest.put("units", summary.units().stream().map(Manifest::unit).toList());
     manifest.put("stages", summary.stages().stream().map(Manifest::stage).toList());
     manifest.put("seconds", summary.seconds());
     try {
@@ -207,6 +212,17 @@ final class Manifest {
     counts.put("errors", summary.errors());
     counts.put("routes", summary.routes());
     return counts;
+  }
+
+  private static Map<String, Object> unit(FinishedUnit unit) {
+    Map<String, Object> figures = new LinkedHashMap<>();
+    figures.put("partitions", List.of(unit.first(), unit.end()));
+    figures.put("rows", unit.rows());
+    figures.put("errors", unit.errors());
+    figures.put("files", unit.files().size());
+    figures.put("attempt", unit.attempt());
+    figures.put("seconds", unit.seconds());
+    return figures;
   }
 
   private static Map<String, Object> stage(StageFigures stage) {

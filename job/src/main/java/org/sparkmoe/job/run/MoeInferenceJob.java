@@ -1,48 +1,38 @@
 package org.sparkmoe.job.run;
 
-import static org.apache.spark.sql.functions.col;
-
+import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
-import java.util.OptionalInt;
-import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Row;
+import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.util.LongAccumulator;
-import org.sparkmoe.datasets.delta.DeltaTables;
+import org.sparkmoe.datasets.tokens.InputFailures;
 import org.sparkmoe.datasets.tokens.TokenTable;
-import org.sparkmoe.job.pipeline.DuplicateIds;
-import org.sparkmoe.job.pipeline.LayerPipeline;
-import org.sparkmoe.job.pipeline.Measuring;
-import org.sparkmoe.job.plan.DispatchMode;
-import org.sparkmoe.job.plan.JobPlan;
-import org.sparkmoe.job.plan.JobRequest;
-import org.sparkmoe.job.plan.LaneBalance;
 import org.sparkmoe.job.plan.Planner;
-import org.sparkmoe.kernels.permute.ExpertPlacement;
-import org.sparkmoe.kernels.quant.LayerCodecs;
-import org.sparkmoe.kernels.quant.LayerPeaks;
-import org.sparkmoe.udfs.executor.KernelTimes;
-import org.sparkmoe.udfs.gating.RouteTally;
-import org.sparkmoe.udfs.peaks.ActivationPeaks;
-import org.sparkmoe.udfs.plan.LayerPlan;
+import org.sparkmoe.job.resume.Resumption.Decision.GoOn;
+import org.sparkmoe.job.resume.RunState;
+import org.sparkmoe.job.resume.StateFolder;
 
 /**
  * One layer over one table of tokens: read → route → dispatch → experts → combine → write.
  *
  * <p>Tokens are read twice. The first pass routes them, which gives the {@code routes} table and
- * exact counts to plan with; the second computes. Routing costs little beside the experts, holding
- * every vector between the passes would cost much. Where ids may repeat, they are looked at alone
- * before; where rows are bad, they are read once more for the {@code errors} table; where one scale
- * is for the intermediates of all tokens, a pass through dispatch and experts measures them first.
+ * exact counts to plan with; the second computes, unit by unit. Routing costs little beside the
+ * experts, holding every vector between the passes would cost much. Where ids may repeat, they are
+ * looked at alone before; where rows are bad, they are read once more for the {@code errors} table;
+ * where one scale is for the intermediates of all tokens, a pass through dispatch and experts
+ * measures them first.
+ *
+ * <p>What is finished is kept in the staging folder, so that another driver can go on where this
+ * one is interrupted.
  */
 public final class MoeInferenceJob {
-  private static final List<String> TABLES = List.of("outputs", "routes", "expert_stats", "errors");
-
   private final SparkSession spark;
   private final Planner planner;
   private final TokenTable table;
   private final Progress progress;
+  private volatile RunDirectory directory;
 
   /**
    * A job.
@@ -57,142 +47,100 @@ public final class MoeInferenceJob {
     this.progress = progress;
   }
 
-  /** Runs it and commits the run folder. */
+  /**
+   * Runs it from the beginning and commits the run folder.
+   *
+   * @throws UnfinishedRunException where it fails and what is finished is kept
+   */
   public RunSummary run() {
     return run(folder -> {});
   }
 
   /**
-   * Runs it and commits the run folder.
+   * As above.
    *
    * @param extra adds to the folder when its tables and its manifest are written
    */
   public RunSummary run(RunExtra extra) {
-    long started = System.nanoTime();
-    String name = "layer %d".formatted(planner.layer().index());
-    try (RunDirectory directory =
-            RunDirectory.open(
-                planner.request().output(), spark.sparkContext().hadoopConfiguration());
-        StageMonitor monitor = new StageMonitor(spark.sparkContext(), planner.runId(), progress)) {
-      monitor.expect(name + " · route", Stage.ROUTE);
-      LayerPipeline pipeline =
-          LayerPipeline.of(
-              planner, table, table.uniqueIds() ? new long[0] : DuplicateIds.of(table.rows()));
-      RouteTally tally = new RouteTally(planner.layer().spec().experts());
-      FirstPass first = route(pipeline, tally, directory.table("routes"));
-      monitor.expect(name + " · errors", Stage.TABLES);
-      ErrorTable errors = ErrorTable.write(pipeline, tally.errors(), directory.table("errors"));
-
-      JobPlan plan = planner.plan(tally.rows(), pipeline.rows().rdd().getNumPartitions());
-      ExpertPlacement placement = placement(plan, tally);
-      LayerPeaks inner = inner(pipeline, plan, placement, first.peaks(), monitor);
-      LayerCodecs codecs = planner.schemes().codecs(first.peaks().max(inner));
-      LayerPlan layer = pipeline.plan(placement, codecs);
-      LongAccumulator sent = spark.sparkContext().longAccumulator("tokens sent to lanes");
-      KernelTimes times = new KernelTimes(tally.experts());
-      spark.sparkContext().register(times, "kernel ns by expert");
-      CountedTable outputs =
-          CountedTable.write(
-              pipeline.outputs(compute(pipeline, plan, layer, tally, monitor, times, sent)),
-              col("error"),
-              directory.table("outputs"));
-      Reconciliation.check(
-          tally.rows(), tally.errors(), outputs, first.routes().rows(), layer.spec().topK());
-
-      monitor.expect(name + " · statistics", Stage.TABLES);
-      ResultTables.writeExpertStats(spark, directory, layer, plan, tally, times.value());
-      RunSummary summary =
-          new RunSummary(
-              directory.path(),
-              plan,
-              balance(plan, placement, tally),
-              codecs,
-              tally.rows(),
-              tally.errors(),
-              errors.commonestReason(),
-              tally.routes(),
-              sent.value(),
-              monitor.figures(),
-              (System.nanoTime() - started) / 1e9);
-      if (planner.request().outputFormat() == JobRequest.OutputFormat.DELTA) {
-        TABLES.forEach(table -> DeltaTables.convert(spark, directory.table(table)));
-      }
-      directory.write(RunDirectory.MANIFEST, Manifest.of(summary, spark));
-      monitor.expect(name + " · report", Stage.REPORT);
-      extra.addTo(directory.folder());
-      directory.commit(planner.request().overwrite());
-      return summary;
-    }
-  }
-
-  private ExpertPlacement placement(JobPlan plan, RouteTally tally) {
-    OptionalInt lanes = plan.dispatch().lanes();
-    return lanes.isPresent()
-        ? planner.placement(lanes.getAsInt(), tally.loads())
-        : planner.oneLane();
-  }
-
-  private static Optional<LaneBalance> balance(
-      JobPlan plan, ExpertPlacement placement, RouteTally tally) {
-    return plan.dispatch().lanes().isPresent()
-        ? Optional.of(LaneBalance.of(placement, tally.loads()))
-        : Optional.empty();
+    return run(RunDirectory.open(output(), hadoop()), Optional.empty(), extra);
   }
 
   /**
-   * What the first pass found.
+   * Takes over an unfinished run of the same request, computes what is missing and commits the run
+   * folder.
    *
-   * @param routes the table that it wrote
-   * @param peaks of the inputs, where a scale for all of them is needed
+   * @param extra adds to the folder when its tables and its manifest are written
+   * @throws UnfinishedRunException where it fails once more
    */
-  private record FirstPass(CountedTable routes, LayerPeaks peaks) {}
-
-  /**
-   * The first pass: writes the {@code routes} table, counts, and measures the inputs where a scale
-   * for all of them is needed.
-   */
-  private FirstPass route(LayerPipeline pipeline, RouteTally tally, String path) {
-    spark.sparkContext().register(tally, "routes by expert");
-    ActivationPeaks peaks = Measuring.registered(spark.sparkContext());
-    CountedTable routes = CountedTable.write(pipeline.routes(tally, peaks), path);
-    return new FirstPass(routes, peaks.value());
+  public RunSummary resume(GoOn earlier, RunExtra extra) {
+    return run(
+        RunDirectory.takeOver(earlier.staging(), output(), hadoop()),
+        Optional.of(earlier.state()),
+        extra);
   }
 
-  /** What the intermediates come to, where a scale for all of them is needed. */
-  private LayerPeaks inner(
-      LayerPipeline pipeline,
-      JobPlan plan,
-      ExpertPlacement placement,
-      LayerPeaks inputs,
-      StageMonitor monitor) {
-    if (planner.schemes().needsInnerPeaks()) {
-      monitor.expect(
-          "layer %d · measure intermediates".formatted(plan.layer().index()), Stage.MEASURE);
-    }
-    return pipeline.intermediates(plan.dispatch().chosen().mode(), placement, inputs);
+  /** Where what is finished would be kept if the process ended now; empty where nothing would. */
+  public Optional<String> unfinished() {
+    return Optional.ofNullable(directory).flatMap(RunDirectory::unfinished);
   }
 
-  private static Dataset<Row> compute(
-      LayerPipeline pipeline,
-      JobPlan plan,
-      LayerPlan layer,
-      RouteTally tally,
-      StageMonitor monitor,
-      KernelTimes times,
-      LongAccumulator sent) {
-    String name = "layer %d".formatted(plan.layer().index());
-    if (plan.dispatch().chosen().mode() == DispatchMode.REPLICATED) {
-      monitor.expect(name + " · experts, replicated", Stage.EXPERTS);
-      return pipeline.replicated(layer, times);
+  /** The beginning of a driver's work, as it is kept. */
+  private record Attempt(String began) {
+    private static String file(int attempt) {
+      return String.format(Locale.ROOT, "attempt-%05d.json", attempt);
     }
-    monitor.expect(
-        "%s · dispatch to %d lanes, experts, combine".formatted(name, layer.placement().lanes()),
-        Stage.DISPATCH,
-        Stage.EXPERTS,
-        Stage.COMBINE);
-    int combineTasks = LayerPipeline.combineTasks(layer, tally.rows());
-    Dataset<Row> outputs =
-        pipeline.expertParallel(layer, OptionalInt.of(combineTasks), times, sent);
-    return tally.errors() == 0 ? outputs : outputs.unionByName(pipeline.errors());
+  }
+
+  private RunSummary run(RunDirectory opened, Optional<RunState> earlier, RunExtra extra) {
+    long started = System.nanoTime();
+    List<FinishedUnit> finished = new ArrayList<>();
+    int units = earlier.map(RunState::units).orElse(1);
+    try (opened;
+        StageMonitor monitor = new StageMonitor(spark.sparkContext(), planner.runId(), progress)) {
+      directory = opened;
+      try {
+        List<String> attempts = attempts(opened.state());
+        RunContext run = new RunContext(spark, planner, table, opened, monitor);
+        Preparation preparation = new Preparation(run);
+        Prepared prepared =
+            earlier.isPresent() ? preparation.restored(earlier.get()) : preparation.afresh();
+        units = prepared.state().units();
+        OutputFiles files = new OutputFiles(opened, units);
+        new UnitPass(run, prepared, files, attempts.size()).complete(finished);
+        return new Completion(run, prepared, finished).complete(files, attempts, started, extra);
+      } catch (Exception e) {
+        // Exception: Spark throws checked ones that its signatures do not declare.
+        boolean wrongInput = finished.isEmpty() && InputFailures.find(e).isPresent();
+        if (wrongInput && earlier.isEmpty()) {
+          // With the input put right, it is another run.
+          opened.drop();
+        }
+        if (wrongInput || opened.unfinished().isEmpty()) {
+          throw e;
+        }
+        throw new UnfinishedRunException(e, opened.unfinished().get(), finished.size(), units);
+      }
+    }
+  }
+
+  /** When drivers began, this one among them. */
+  private static List<String> attempts(StateFolder state) {
+    List<String> began = new ArrayList<>();
+    Optional<Attempt> earlier = state.read(Attempt.file(1), Attempt.class);
+    while (earlier.isPresent()) {
+      began.add(earlier.get().began());
+      earlier = state.read(Attempt.file(began.size() + 1), Attempt.class);
+    }
+    began.add(Instant.now().toString());
+    state.write(Attempt.file(began.size()), new Attempt(began.getLast()));
+    return began;
+  }
+
+  private String output() {
+    return planner.request().output();
+  }
+
+  private Configuration hadoop() {
+    return spark.sparkContext().hadoopConfiguration();
   }
 }

@@ -23,8 +23,10 @@ public final class Progress {
    * How far a step is.
    *
    * @param tokens rows of tokens that passed, where the step counts them
+   * @param part of the run, where it has several; else empty
    */
-  record Line(Stage stage, long tasks, int expectedTasks, double seconds, long tokens) {
+  record Line(
+      Stage stage, long tasks, int expectedTasks, double seconds, long tokens, String part) {
     @Override
     public String toString() {
       StringBuilder line =
@@ -36,6 +38,9 @@ public final class Progress {
       }
       if (tasks > 0 && !complete()) {
         line.append("  ").append(Amounts.seconds(secondsLeft())).append(" left");
+      }
+      if (!part.isEmpty()) {
+        line.append("  ").append(part);
       }
       return line.toString();
     }

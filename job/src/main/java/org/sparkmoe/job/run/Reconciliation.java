@@ -1,5 +1,7 @@
 package org.sparkmoe.job.run;
 
+import java.util.List;
+
 /** Compares what was read with what was written, so that no row is lost or doubled in silence. */
 final class Reconciliation {
   private Reconciliation() {}
@@ -9,14 +11,16 @@ final class Reconciliation {
    *
    * @param read rows of the first pass
    * @param errors rows of the first pass that cannot be scored
-   * @param outputs the {@code outputs} table, errors marked
+   * @param units the parts of the {@code outputs} table
    * @param routes rows of the {@code routes} table
    * @param topK k
    * @throws IllegalStateException where the sums do not agree
    */
-  static void check(long read, long errors, CountedTable outputs, long routes, int topK) {
-    require("rows of outputs/", outputs.rows(), "rows were read", read);
-    require("rows of outputs/ with an error", outputs.marked(), "could not be scored", errors);
+  static void check(long read, long errors, List<FinishedUnit> units, long routes, int topK) {
+    long written = units.stream().mapToLong(FinishedUnit::rows).sum();
+    long marked = units.stream().mapToLong(FinishedUnit::errors).sum();
+    require("rows of outputs/", written, "rows were read", read);
+    require("rows of outputs/ with an error", marked, "could not be scored", errors);
     require("rows of routes/", routes, "routes were chosen", (read - errors) * topK);
   }
 

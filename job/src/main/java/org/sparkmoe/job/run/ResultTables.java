@@ -32,7 +32,7 @@ final class ResultTables {
 
   static void writeExpertStats(
       SparkSession spark,
-      RunDirectory directory,
+      String path,
       LayerPlan layer,
       JobPlan plan,
       RouteTally tally,
@@ -54,10 +54,6 @@ final class ResultTables {
               tally.weightMass(expert),
               kernelNanos[expert] / 1e6));
     }
-    spark
-        .createDataFrame(rows, EXPERT_STATS)
-        .coalesce(1)
-        .write()
-        .parquet(directory.table("expert_stats"));
+    spark.createDataFrame(rows, EXPERT_STATS).coalesce(1).write().parquet(path);
   }
 }

@@ -1,14 +1,22 @@
 package org.sparkmoe.job.run;
 
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.sparkmoe.datasets.InputException;
+import org.sparkmoe.job.resume.Lease;
+import org.sparkmoe.job.resume.StateFolder;
+import org.sparkmoe.job.resume.UnfinishedRun;
 
 /**
  * The folder of one run. Everything is written to a hidden staging folder beside it, which becomes
@@ -20,12 +28,18 @@ public final class RunDirectory implements AutoCloseable {
   private final FileSystem files;
   private final Path target;
   private final Path staging;
+  private final StateFolder state;
+  private final Lease lease;
+  private volatile boolean kept;
   private boolean committed;
 
-  private RunDirectory(FileSystem files, Path target, Path staging) {
+  private RunDirectory(FileSystem files, Path target, Path staging) throws IOException {
     this.files = files;
     this.target = target;
     this.staging = staging;
+    this.state = StateFolder.of(files, staging);
+    state.create();
+    this.lease = Lease.take(files, state);
   }
 
   /**
@@ -71,8 +85,7 @@ public final class RunDirectory implements AutoCloseable {
       if (target.getParent() == null) {
         throw new InputException("output %s has no parent folder; name a folder".formatted(output));
       }
-      Path staging =
-          new Path(target.getParent(), "." + target.getName() + ".staging-" + UUID.randomUUID());
+      Path staging = UnfinishedRun.newStaging(target);
       if (!files.mkdirs(staging)) {
         throw new IOException("cannot create " + staging);
       }
@@ -90,9 +103,109 @@ public final class RunDirectory implements AutoCloseable {
     return staging.toString();
   }
 
+  /**
+   * Takes over the staging folder of an earlier driver, under a new name: of several that try, one
+   * succeeds.
+   *
+   * @throws InputException where another was faster
+   */
+  static RunDirectory takeOver(Path earlier, String output, Configuration hadoop) {
+    try {
+      FileSystem files = earlier.getFileSystem(hadoop);
+      Path target = files.makeQualified(new Path(output));
+      Path staging = UnfinishedRun.newStaging(target);
+      boolean renamed;
+      try {
+        renamed = files.rename(earlier, staging);
+      } catch (FileNotFoundException e) {
+        renamed = false;
+      }
+      if (!renamed) {
+        throw new InputException(
+            "the unfinished run in %s went away: another --resume has taken it, or it was removed"
+                .formatted(earlier));
+      }
+      RunDirectory directory = new RunDirectory(files, target, staging);
+      directory.keep();
+      return directory;
+    } catch (IOException e) {
+      throw new InputException(
+          "the unfinished run in %s cannot be taken over: %s".formatted(earlier, e.getMessage()),
+          e);
+    }
+  }
+
+  /** What the next driver finds, if this one does not come to its end. */
+  StateFolder state() {
+    return state;
+  }
+
+  /** From now on the staging folder outlives a failure. */
+  void keep() throws IOException {
+    kept = true;
+    files.cancelDeleteOnExit(staging);
+  }
+
+  /** It does no longer: nobody could make use of it. */
+  void drop() {
+    kept = false;
+  }
+
+  /** The staging folder, where it outlives a failure and was not committed. */
+  Optional<String> unfinished() {
+    return kept && !committed ? Optional.of(plain(staging)) : Optional.empty();
+  }
+
+  /**
+   * Makes sure that no other driver has taken over.
+   *
+   * @throws IllegalStateException where one has
+   */
+  void requireOwned() {
+    lease.require();
+  }
+
   /** Where table {@code name} is written before the commit. */
   String table(String name) {
     return new Path(staging, name).toString();
+  }
+
+  /** As {@link #table}; what an interrupted driver left there is removed. */
+  String fresh(String name) {
+    try {
+      files.delete(new Path(staging, name), true);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return table(name);
+  }
+
+  /** Files by name in folder {@code name}, hidden ones left out; none where it is not there. */
+  SortedMap<String, Long> list(String name) {
+    SortedMap<String, Long> found = new TreeMap<>();
+    try {
+      for (FileStatus file : files.listStatus(new Path(staging, name))) {
+        if (file.isFile() && !file.getPath().getName().startsWith("_")) {
+          found.put(file.getPath().getName(), file.getLen());
+        }
+      }
+    } catch (FileNotFoundException e) {
+      return found;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return found;
+  }
+
+  /** Moves a file, both names in the staging folder; a folder that is missing is made. */
+  void move(String from, String to) {
+    try {
+      Path moved = new Path(staging, to);
+      files.mkdirs(moved.getParent());
+      rename(new Path(staging, from), moved);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   /** Writes a small text file. */
@@ -111,6 +224,7 @@ public final class RunDirectory implements AutoCloseable {
    * @throws InputException where another run has appeared there in the meantime
    */
   void commit(boolean overwrite) {
+    requireOwned();
     try {
       Path replaced = null;
       if (files.exists(target)) {
@@ -125,6 +239,7 @@ public final class RunDirectory implements AutoCloseable {
       }
       moveIn(replaced);
       committed = true;
+      StateFolder.of(files, target).delete();
       if (replaced != null) {
         files.delete(replaced, true);
       }
@@ -147,13 +262,18 @@ public final class RunDirectory implements AutoCloseable {
 
   /** The run folder. */
   String path() {
-    return target.toUri().getScheme().equals("file") ? target.toUri().getPath() : target.toString();
+    return plain(target);
   }
 
-  /** Removes the staging folder of a run that was not committed. */
+  private static String plain(Path path) {
+    return path.toUri().getScheme().equals("file") ? path.toUri().getPath() : path.toString();
+  }
+
+  /** Removes the staging folder of a run that was not committed and is not kept. */
   @Override
   public void close() {
-    if (!committed) {
+    lease.close();
+    if (!committed && !kept) {
       try {
         files.delete(staging, true);
       } catch (IOException e) {

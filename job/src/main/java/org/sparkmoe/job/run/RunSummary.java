@@ -18,6 +18,8 @@ import org.sparkmoe.kernels.quant.LayerCodecs;
  * @param commonestReason why most of them could not, for people
  * @param routes rows of {@code routes/}
  * @param sent how often all tokens together were sent to a lane; 0 where replicated
+ * @param units what its units did, in order
+ * @param attempts drivers that worked on it
  * @param stages time and bytes by step
  * @param seconds from the first read to the commit
  */
@@ -31,6 +33,8 @@ public record RunSummary(
     Optional<String> commonestReason,
     long routes,
     long sent,
+    List<FinishedUnit> units,
+    int attempts,
     List<StageFigures> stages,
     double seconds) {
 

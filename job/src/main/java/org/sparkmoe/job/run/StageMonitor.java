@@ -36,6 +36,7 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
   private final Map<Integer, Stage> stageOf = new HashMap<>();
   private List<Stage> sequence = List.of();
   private int submitted;
+  private String part = "";
 
   /** Running sums of a step. */
   private static final class Tally {
@@ -58,6 +59,20 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
       if (--running == 0) {
         busyMillis += System.currentTimeMillis() - busySince;
       }
+    }
+
+    /** Starts from 0; what still runs is counted from now on. */
+    private void restart() {
+      busyMillis = 0;
+      busySince = System.currentTimeMillis();
+      tasks = 0;
+      tokens = 0;
+      shuffleBytes = 0;
+      expectedTasks = 0;
+    }
+
+    private boolean isEmpty() {
+      return tasks == 0 && busyMillis == 0;
     }
 
     private double seconds() {
@@ -120,15 +135,24 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
     }
   }
 
-  /** The figures of all steps so far, in the order of the steps. */
-  List<StageFigures> figures() {
+  /** What is shown behind the steps from now on: the part of the run that they work on. */
+  synchronized void part(String text) {
+    part = text;
+  }
+
+  /** The figures of all steps since this was last asked, in the order of the steps. */
+  List<StageFigures> take() {
     drain();
     synchronized (this) {
       List<StageFigures> figures = new ArrayList<>();
       tallies.forEach(
-          (stage, tally) ->
+          (stage, tally) -> {
+            if (!tally.isEmpty()) {
               figures.add(
-                  new StageFigures(stage, tally.seconds(), tally.tasks, tally.shuffleBytes)));
+                  new StageFigures(stage, tally.seconds(), tally.tasks, tally.shuffleBytes));
+            }
+            tally.restart();
+          });
       return figures;
     }
   }
@@ -156,8 +180,8 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
     return event.properties() != null && runId.equals(event.properties().getProperty(RUN));
   }
 
-  private static Line line(Stage stage, Tally tally) {
-    return new Line(stage, tally.tasks, tally.expectedTasks, tally.seconds(), tally.tokens);
+  private Line line(Stage stage, Tally tally) {
+    return new Line(stage, tally.tasks, tally.expectedTasks, tally.seconds(), tally.tokens, part);
   }
 
   @Override

@@ -3,9 +3,11 @@ package org.sparkmoe.job.cli;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.util.EnumSet;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Predicate;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.CreateFlag;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileStatus;
@@ -96,6 +98,21 @@ public final class FaultyFileSystem extends MemoryFileSystem {
     FSDataOutputStream out =
         super.create(path, permission, overwrite, buffer, replication, block, progress);
     return new FSDataOutputStream(new Bounded(out), null);
+  }
+
+  @Override
+  public FSDataOutputStream createNonRecursive(
+      Path path,
+      FsPermission permission,
+      EnumSet<CreateFlag> flags,
+      int buffer,
+      short replication,
+      long block,
+      Progressable progress)
+      throws IOException {
+    getFileStatus(path.getParent());
+    boolean overwrite = flags.contains(CreateFlag.OVERWRITE);
+    return create(path, permission, overwrite, buffer, replication, block, progress);
   }
 
   @Override

@@ -2,19 +2,26 @@ package org.sparkmoe.job.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -131,6 +138,125 @@ class SparkSubmitIT {
       assertDone(running.await());
     }
     assertSameOutputs(spark, run);
+  }
+
+  /** Executors killed, shuffle files lost or cut short, and every task tried twice at a time. */
+  @Test
+  void disturbancesDoNotShow(SparkSession spark) throws Exception {
+    Path run = folder.resolve("disturbed");
+    Path local = Files.createDirectory(folder.resolve("local"));
+    int lost = 0;
+    boolean killed = false;
+    try (Running running =
+        SparkSubmitRunner.on("local-cluster[2,1,1024]")
+            .conf("spark.local.dir", local.toString())
+            .conf("spark.speculation", "true")
+            .conf("spark.speculation.multiplier", "1")
+            .conf("spark.speculation.quantile", "0.1")
+            .conf("spark.speculation.minTaskRuntime", "1ms")
+            .conf("spark.stage.maxConsecutiveAttempts", "20")
+            .conf("spark.sql.files.maxPartitionBytes", "1m")
+            .start(units(tokens, run))) {
+      while (running.process().isAlive()) {
+        Set<Path> units = finishedUnits("disturbed");
+        if (!killed && !units.isEmpty()) {
+          killed =
+              running
+                  .process()
+                  .descendants()
+                  .filter(StandaloneCluster::isExecutor)
+                  .findFirst()
+                  .map(ProcessHandle::destroyForcibly)
+                  .orElse(false);
+        }
+        if (lost < 4) {
+          lost += lose(local, lost % 2 == 0);
+        }
+        Thread.sleep(50);
+      }
+      assertDone(running.await());
+    }
+    assertThat(killed).as("an executor was killed").isTrue();
+    assertThat(lost).as("shuffle files lost").isPositive();
+    assertThat(Files.readString(run.resolve("manifest.json"))).contains("\"attempts\" : [");
+    assertSameOutputs(spark, run);
+  }
+
+  /** The driver is killed between units; one of another cluster goes on. */
+  @Test
+  void aKilledDriverIsGoneOnWith(SparkSession spark) throws Exception {
+    Path run = folder.resolve("resumed");
+    List<String> command = new ArrayList<>(List.of(units(tokens, run)));
+    Set<Path> finished;
+    try (Running running =
+        SparkSubmitRunner.on("local[2]")
+            .conf("spark.sql.files.maxPartitionBytes", "1m")
+            .start(command.toArray(String[]::new))) {
+      finished = finishedUnits("resumed");
+      while (finished.isEmpty()) {
+        assertThat(running.process().isAlive()).as("still running").isTrue();
+        Thread.sleep(20);
+        finished = finishedUnits("resumed");
+      }
+    }
+    assertThat(run).doesNotExist();
+    command.add("--resume");
+    Result result = SparkSubmitRunner.on("local[1]").run(command.toArray(String[]::new));
+    assertDone(result);
+    assertThat(result.stdout()).contains("resume   ", "ep, 4 lanes: as the run was started");
+    JsonNode units =
+        new ObjectMapper().readTree(run.resolve("manifest.json").toFile()).get("units");
+    assertThat(units).hasSize(3);
+    int before = 0;
+    for (JsonNode unit : units) {
+      before += unit.get("attempt").asInt() == 1 ? 1 : 0;
+    }
+    assertThat(before).as("units of the killed driver").isGreaterThanOrEqualTo(finished.size());
+    assertSameOutputs(spark, run);
+  }
+
+  /** A run of three units, a file each. */
+  private static String[] units(Path input, Path output) {
+    return Stream.concat(
+            Arrays.stream(ep(input.toString(), output)), Stream.of("--unit-tokens", "1"))
+        .toArray(String[]::new);
+  }
+
+  /** Of the run with output {@code name}, while it is staged. */
+  private static Set<Path> finishedUnits(String name) throws IOException {
+    var pattern =
+        FileSystems.getDefault()
+            .getPathMatcher("glob:**/." + name + ".staging-*/.resume/unit-?????.json");
+    try (Stream<Path> found = Files.walk(folder, 3)) {
+      return found.filter(pattern::matches).collect(Collectors.toSet());
+    } catch (UncheckedIOException e) {
+      // A file went away under the walk.
+      return Set.of();
+    }
+  }
+
+  /** Deletes a shuffle file of executors, or cuts it short. */
+  private static int lose(Path local, boolean whole) throws IOException {
+    try (Stream<Path> found = Files.walk(local)) {
+      for (Path file :
+          found
+              .filter(path -> path.getFileName().toString().matches("shuffle_.*\\.data"))
+              .toList()) {
+        if (whole ? Files.deleteIfExists(file) : cut(file)) {
+          return 1;
+        }
+      }
+    } catch (UncheckedIOException | NoSuchFileException e) {
+      // A file went away under the walk.
+    }
+    return 0;
+  }
+
+  private static boolean cut(Path file) throws IOException {
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      channel.truncate(channel.size() / 2);
+      return true;
+    }
   }
 
   @ParameterizedTest

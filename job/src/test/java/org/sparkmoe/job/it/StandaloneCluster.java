@@ -131,7 +131,8 @@ public final class StandaloneCluster implements AutoCloseable {
     return matcher.find() ? Optional.of(matcher.group(1)) : Optional.empty();
   }
 
-  private static boolean isExecutor(ProcessHandle process) {
+  /** Whether a process is an executor of Spark. */
+  static boolean isExecutor(ProcessHandle process) {
     return process.info().commandLine().orElse("").contains("CoarseGrainedExecutorBackend");
   }
 

@@ -12,16 +12,16 @@ final class ProgressTest {
 
   @Test
   void tellsTheRateAndTheTimeLeft() {
-    assertThat(new Line(Stage.DISPATCH, 10, 40, 20, 5000))
+    assertThat(new Line(Stage.DISPATCH, 10, 40, 20, 5000, ""))
         .hasToString("dispatch 10/40 tasks  20.0 s  250 tokens/s  1 min 00 s left");
   }
 
   @Test
   void tellsNothingThatItDoesNotKnow() {
-    assertThat(new Line(Stage.EXPERTS, 0, 4, 0, 0)).hasToString("experts  0/4 tasks  0.0 s");
-    assertThat(new Line(Stage.EXPERTS, 2, 4, 3, 0))
+    assertThat(new Line(Stage.EXPERTS, 0, 4, 0, 0, "")).hasToString("experts  0/4 tasks  0.0 s");
+    assertThat(new Line(Stage.EXPERTS, 2, 4, 3, 0, ""))
         .hasToString("experts  2/4 tasks  3.0 s  3.0 s left");
-    assertThat(new Line(Stage.COMBINE, 4, 4, 3, 300))
+    assertThat(new Line(Stage.COMBINE, 4, 4, 3, 300, ""))
         .hasToString("combine  4/4 tasks  3.0 s  100 tokens/s");
   }
 
@@ -30,8 +30,8 @@ final class ProgressTest {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     Progress progress = new Progress(new PrintStream(bytes, true, StandardCharsets.UTF_8), true);
 
-    progress.show(new Line(Stage.COMBINE, 4, 4, 3, 300));
-    progress.show(new Line(Stage.ROUTE, 1, 1, 0, 0));
+    progress.show(new Line(Stage.COMBINE, 4, 4, 3, 300, ""));
+    progress.show(new Line(Stage.ROUTE, 1, 1, 0, 0, ""));
     progress.end();
 
     String text = bytes.toString(StandardCharsets.UTF_8);
@@ -42,7 +42,7 @@ final class ProgressTest {
   @Test
   void aShortRunLogsNothing() {
     StringBuilder log = new StringBuilder();
-    new Progress(log::append).show(new Line(Stage.COMBINE, 4, 4, 3, 300));
+    new Progress(log::append).show(new Line(Stage.COMBINE, 4, 4, 3, 300, ""));
     assertThat(log).isEmpty();
   }
 }

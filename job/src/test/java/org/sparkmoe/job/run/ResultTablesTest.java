@@ -413,7 +413,12 @@ final class ResultTablesTest {
     assertThatThrownBy(job::run).hasStackTraceContaining("the disk is on fire");
     assertThat(calls.get()).isGreaterThan(2 * TOKENS);
     assertThat(times(run)).isEqualTo(before);
-    assertOnly(run);
+    try (Stream<Path> beside = Files.list(folder)) {
+      assertThat(beside.filter(path -> !path.equals(run)))
+          .as("what is finished, for --resume")
+          .singleElement()
+          .satisfies(kept -> assertThat(kept.resolve(".resume/state.json")).exists());
+    }
     assertNothingCached(spark);
   }
 

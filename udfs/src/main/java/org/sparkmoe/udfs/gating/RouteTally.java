@@ -27,6 +27,21 @@ public final class RouteTally extends AccumulatorV2<RouteTally, Long> {
     this.weightUnits = new long[experts];
   }
 
+  /**
+   * What an earlier pass counted.
+   *
+   * @param tokens by expert
+   * @param weightUnits by expert, see {@link #weightUnits()}
+   */
+  public static RouteTally of(long rows, long errors, long[] tokens, long[] weightUnits) {
+    RouteTally tally = new RouteTally(tokens.length);
+    tally.rows = rows;
+    tally.errors = errors;
+    System.arraycopy(tokens, 0, tally.tokens, 0, tokens.length);
+    System.arraycopy(weightUnits, 0, tally.weightUnits, 0, tokens.length);
+    return tally;
+  }
+
   /** A row that cannot be scored. */
   void refused() {
     rows++;
@@ -72,6 +87,11 @@ public final class RouteTally extends AccumulatorV2<RouteTally, Long> {
   /** Tokens by expert. */
   public long[] loads() {
     return tokens.clone();
+  }
+
+  /** Sums of weights by expert, exactly, in the unit that they are counted in. */
+  public long[] weightUnits() {
+    return weightUnits.clone();
   }
 
   /** Sum of the weights of {@code expert}. */
