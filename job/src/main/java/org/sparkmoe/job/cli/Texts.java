@@ -140,7 +140,7 @@ final class Texts {
       lines.add(stageLine(stage, summary.tokens()));
     }
     lines.add("");
-    if (summary.unquantizedDispatchBytes() != summary.dispatchBytes()) {
+    if (summary.sent() > 0 && summary.unquantizedDispatchBytes() != summary.dispatchBytes()) {
       lines.add(
           QuantTexts.dispatch(
               summary.tokens(),
