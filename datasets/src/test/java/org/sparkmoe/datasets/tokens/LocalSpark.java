@@ -9,7 +9,8 @@ import org.sparkmoe.datasets.delta.DeltaTables;
 
 /**
  * Gives tests one local Spark with two cores, started once per JVM and stopped at its end. Tests
- * take it as a parameter of type {@link SparkSession}.
+ * take it as a parameter of type {@link SparkSession}. With {@code -Ddelta=true} it is one of Delta
+ * Lake, whose rules slow every other query down and which keeps the logs of tables cached.
  */
 public final class LocalSpark implements BeforeAllCallback, ParameterResolver {
 
@@ -38,8 +39,9 @@ public final class LocalSpark implements BeforeAllCallback, ParameterResolver {
 
   private static SparkSession start() {
     SparkSession.Builder builder = SparkSession.builder();
-    // Where a module's tests have Delta Lake among their classes.
-    DeltaTables.settings("").forEach(builder::config);
+    if (Boolean.getBoolean("delta")) {
+      DeltaTables.settings("").forEach(builder::config);
+    }
     return builder
         .master("local[2]")
         .appName("tests")

@@ -58,7 +58,7 @@ final class MoeTest {
 
   @Test
   void everyWayGivesTheBytesOfTheOthers(SparkSession spark) {
-    Dataset<Row> tokens = tokens(spark).cache();
+    Dataset<Row> tokens = tokens(spark);
     SortedMap<Long, byte[]> expected = collect(layer().dispatch("replicated").transform(tokens));
     float[] all = new float[expected.size() * 64];
     expected.forEach(

@@ -12,6 +12,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
@@ -24,6 +25,7 @@ import org.sparkmoe.datasets.tokens.LocalSpark;
 
 /** Delta tables as input and output. */
 @ExtendWith(LocalSpark.class)
+@Tag("delta")
 final class DeltaTest {
   private static final Path MODEL = Fixtures.folder("qwen2_moe");
 
