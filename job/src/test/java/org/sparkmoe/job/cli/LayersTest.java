@@ -39,7 +39,8 @@ final class LayersTest {
                 "--backend",
                 "scalar",
                 "--limit",
-                "5"));
+                "5",
+                "--no-report"));
     args.addAll(List.of(more));
     return args;
   }

@@ -47,7 +47,16 @@ final class ResumeCommandTest {
   private List<String> command(String... more) {
     List<String> args =
         new ArrayList<>(
-            List.of("run", "--model", model, "--layer", "1", "--input", input, "--output"));
+            List.of(
+                "run",
+                "--no-report",
+                "--model",
+                model,
+                "--layer",
+                "1",
+                "--input",
+                input,
+                "--output"));
     args.add(run.toString());
     args.addAll(List.of("--dispatch", "replicated"));
     args.addAll(List.of(more));

@@ -50,7 +50,15 @@ final class StorageFaultsTest {
   private Outcome run(String... more) {
     List<String> args =
         new ArrayList<>(
-            List.of("run", "--model", MODEL.toString(), "--layer", "1", "--backend", "scalar"));
+            List.of(
+                "run",
+                "--model",
+                MODEL.toString(),
+                "--layer",
+                "1",
+                "--backend",
+                "scalar",
+                "--no-report"));
     args.addAll(List.of("--input", "faulty:" + inputs.resolve("tokens")));
     args.addAll(List.of("--output", "faulty:" + folder.resolve("run")));
     args.addAll(List.of(more));

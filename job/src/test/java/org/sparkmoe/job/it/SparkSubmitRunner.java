@@ -51,6 +51,8 @@ public final class SparkSubmitRunner {
     line.addAll(List.of("-Xmx1g", "org.apache.spark.deploy.SparkSubmit", "--master", master));
     line.addAll(List.of("--conf", "spark.ui.enabled=false"));
     line.addAll(List.of("--conf", "spark.executor.memory=512m"));
+    line.addAll(
+        List.of("--conf", "spark.executor.extraJavaOptions=" + Installation.FEW_OPTIMIZATIONS));
     line.addAll(options);
     line.addAll(List.of("--class", "org.sparkmoe.job.Main", Installation.JAR.toString()));
     line.addAll(List.of(arguments));

@@ -177,7 +177,8 @@ final class ScaleDispatchTest {
       Plans plans = Plans.fixture(family).withBackend(backend).withCodec(scheme.codec());
       Tokens tokens = tokens(plans);
       SortedMap<Long, byte[]> expected = plain(plans, tokens, scheme.wire());
-      for (int lanes : LANES) {
+      // How lanes split tokens and their codes does not depend on who computes.
+      for (int lanes : backend == Backend.VECTOR ? LANES : new int[] {2}) {
         SortedMap<Long, byte[]> outputs =
             Flow.outputs(tokens.rows(spark, 3), plans.withLanes(lanes).plan());
         assertSameBytes(outputs, expected, "%s on %d lanes".formatted(backend, lanes));
