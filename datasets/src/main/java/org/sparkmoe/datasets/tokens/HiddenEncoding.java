@@ -2,9 +2,14 @@ package org.sparkmoe.datasets.tokens;
 
 import java.io.Serializable;
 import java.util.Locale;
+import java.util.Optional;
+import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.Metadata;
+import org.apache.spark.sql.types.StructField;
 import org.sparkmoe.datasets.InputException;
+import org.sparkmoe.datasets.arrow.HiddenMetadata;
 import org.sparkmoe.kernels.tensor.DType;
 
 /** How a row holds its hidden state. Outputs are written the way inputs were read. */
@@ -45,6 +50,26 @@ public sealed interface HiddenEncoding extends Serializable {
     public String toString() {
       return "BINARY of " + nameOf(dtype);
     }
+  }
+
+  /**
+   * What a column says of itself: BINARY is of f32 where its metadata says nothing. Empty where it
+   * holds no vectors.
+   */
+  static Optional<HiddenEncoding> of(StructField column) {
+    if (column.dataType().equals(DataTypes.BinaryType)) {
+      Metadata metadata = column.metadata();
+      return Optional.of(
+          new Binary(
+              metadata.contains(HiddenMetadata.DTYPE)
+                  ? parseDType(metadata.getString(HiddenMetadata.DTYPE))
+                  : DType.F32));
+    }
+    boolean numbers =
+        column.dataType() instanceof ArrayType array
+            && (array.elementType().equals(DataTypes.FloatType)
+                || array.elementType().equals(DataTypes.DoubleType));
+    return numbers ? Optional.of(new FloatArray()) : Optional.empty();
   }
 
   /** The name of {@code dtype} in options and column metadata. */

@@ -4,7 +4,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.Set;
-import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.Metadata;
@@ -59,15 +58,16 @@ final class TokenColumns {
     if (hidden.dataType().equals(DataTypes.BinaryType)) {
       return new HiddenEncoding.Binary(binaryDType(hidden));
     }
-    boolean numbers =
-        hidden.dataType() instanceof ArrayType array
-            && (array.elementType().equals(DataTypes.FloatType)
-                || array.elementType().equals(DataTypes.DoubleType));
-    if (!numbers) {
-      throw new InputException(
-          "hidden column %s of %s is %s; use ARRAY<FLOAT>, ARRAY<DOUBLE> or BINARY"
-              .formatted(Quoted.of(hidden.name()), options.path(), hidden.dataType().sql()));
-    }
+    HiddenEncoding stated =
+        HiddenEncoding.of(hidden)
+            .orElseThrow(
+                () ->
+                    new InputException(
+                        "hidden column %s of %s is %s; use ARRAY<FLOAT>, ARRAY<DOUBLE> or BINARY"
+                            .formatted(
+                                Quoted.of(hidden.name()),
+                                options.path(),
+                                hidden.dataType().sql())));
     if (options.hiddenDtype().orElse(DType.F32) != DType.F32) {
       throw new InputException(
           "hidden dtype %s does not fit column %s of %s, which is %s; leave the option out"
@@ -77,7 +77,7 @@ final class TokenColumns {
                   options.path(),
                   hidden.dataType().sql()));
     }
-    return new HiddenEncoding.FloatArray();
+    return stated;
   }
 
   /** Elements in every row, where the file fixes their number or their bytes. */
@@ -123,10 +123,7 @@ final class TokenColumns {
   }
 
   private static DType statedDType(StructField hidden) {
-    Metadata metadata = hidden.metadata();
-    return metadata.contains(HiddenMetadata.DTYPE)
-        ? HiddenEncoding.parseDType(metadata.getString(HiddenMetadata.DTYPE))
-        : DType.F32;
+    return HiddenEncoding.of(hidden).map(HiddenEncoding::dtype).orElse(DType.F32);
   }
 
   private StructField field(String role, String name) {

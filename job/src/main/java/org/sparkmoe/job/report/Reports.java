@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -14,6 +15,9 @@ import org.sparkmoe.datasets.InputException;
 public final class Reports {
   /** The page in a run folder. */
   public static final String FILE = "report.html";
+
+  /** The page of a comparison, in the folder of the second run. */
+  private static final String COMPARISON = "compare.html";
 
   private Reports() {}
 
@@ -33,6 +37,41 @@ public final class Reports {
             .map(layer -> LayerReport.read(layer, RouteCounts.MOST_TOKENS))
             .toList();
     save(spark, file, RunPage.of(layers));
+  }
+
+  /**
+   * Writes a page of two runs side by side. Joins their outputs on the cluster; a few numbers of
+   * each come to the driver.
+   *
+   * @param first run A: its folder, or the folder of the runs of several layers; a Hadoop path
+   * @param second run B, in the same way
+   * @param file a Hadoop path; replaced where a report is there
+   * @return what was found, in lines for a terminal
+   * @throws InputException where one is no run, they have no layer in common, or {@code file}
+   *     cannot be written
+   */
+  public static List<String> compare(SparkSession spark, String first, String second, String file) {
+    RunFolder a = RunFolder.open(spark, first);
+    RunFolder b = RunFolder.open(spark, second);
+    check(spark, file);
+    List<Comparison> layers =
+        LayerPair.of(a, b).stream()
+            .map(pair -> Comparison.of(pair.first(), pair.second(), RouteCounts.MOST_TOKENS))
+            .toList();
+    save(spark, file, ComparePage.of(layers));
+    List<String> lines = new ArrayList<>();
+    for (Comparison layer : layers) {
+      if (!lines.isEmpty()) {
+        lines.add("");
+      }
+      lines.addAll(CompareTexts.of(layer));
+    }
+    return lines;
+  }
+
+  /** Where the page of a comparison with {@code second} belongs. */
+  public static String comparisonOf(String second) {
+    return new Path(second, COMPARISON).toString();
   }
 
   /** Where the page of {@code run} belongs. */

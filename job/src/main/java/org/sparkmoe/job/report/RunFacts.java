@@ -20,7 +20,7 @@ final class RunFacts {
 
   private RunFacts() {}
 
-  static String modelName(LayerReport layer) {
+  static String modelName(LayerFigures layer) {
     String path = layer.manifest().at("/model/checkpoint").asText().replaceFirst("/+$", "");
     return "%s (%s)"
         .formatted(
@@ -34,8 +34,7 @@ final class RunFacts {
     List<List<String>> figures = new ArrayList<>();
     figures.add(List.of("tokens", Amounts.count(layer.tokens())));
     figures.add(List.of("time", Amounts.seconds(layer.seconds())));
-    figures.add(
-        List.of("tokens/s", Amounts.rate(layer.tokens() / Math.max(layer.seconds(), 1e-3))));
+    figures.add(List.of("tokens/s", Amounts.rate(layer.tokensPerSecond())));
     figures.add(
         List.of(
             "experts used", "%d of %d".formatted(tokens.length - layer.unused(), tokens.length)));
@@ -136,7 +135,7 @@ final class RunFacts {
   }
 
   /** The leaves of {@code node} with the path to each as its name. */
-  private static List<List<String>> flat(JsonNode node, String prefix) {
+  static List<List<String>> flat(JsonNode node, String prefix) {
     List<List<String>> facts = new ArrayList<>();
     for (Map.Entry<String, JsonNode> entry : node.properties()) {
       String name = prefix + entry.getKey().replace('_', ' ');

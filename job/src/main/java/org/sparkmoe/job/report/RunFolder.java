@@ -71,6 +71,16 @@ record RunFolder(SparkSession spark, String path, JsonNode manifest) {
     }
   }
 
+  /** Whether it has the table {@code name}. */
+  boolean has(String name) {
+    Path table = new Path(path, name);
+    try {
+      return table.getFileSystem(spark.sparkContext().hadoopConfiguration()).exists(table);
+    } catch (IOException e) {
+      throw new InputException("%s cannot be read: %s".formatted(table, firstLine(e)), e);
+    }
+  }
+
   /**
    * The folders of its layers: this one, or those that the manifest of several layers names.
    *
@@ -82,6 +92,11 @@ record RunFolder(SparkSession spark, String path, JsonNode manifest) {
       layers.add(open(spark, new Path(path, layer.path("path").asText("?")).toString()));
     }
     return layers.isEmpty() ? List.of(this) : layers;
+  }
+
+  /** Index of its layer. */
+  int layer() {
+    return manifest.at("/model/layer").asInt();
   }
 
   /** Tokens that were scored. */

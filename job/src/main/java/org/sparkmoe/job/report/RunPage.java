@@ -1,8 +1,6 @@
 package org.sparkmoe.job.report;
 
 import java.util.List;
-import java.util.function.Function;
-import java.util.stream.IntStream;
 import org.sparkmoe.job.plan.Amounts;
 
 /** The page of one run: a layer, or several that the reader chooses from. */
@@ -34,41 +32,14 @@ final class RunPage {
             .formatted(
                 Html.text(what),
                 Html.text(model),
-                chooser(layers),
-                each(layers, RunFacts::figures),
+                Layer.chooser(layers),
+                Layer.each(layers, RunFacts::figures),
                 overview(layers) + experts(layers),
                 router(layers),
                 time(layers),
-                each(layers, RunFacts::errors),
-                each(layers, RunFacts::plan));
+                Layer.each(layers, RunFacts::errors),
+                Layer.each(layers, RunFacts::plan));
     return Page.of(what + " of " + model + " · Spark MoE", body, LayerData.of(layers), "run.js");
-  }
-
-  /** Markup of every layer, of which the script shows one. */
-  private static String each(List<LayerReport> layers, Function<LayerReport, String> markup) {
-    if (layers.size() == 1) {
-      return markup.apply(layers.getFirst());
-    }
-    StringBuilder all = new StringBuilder();
-    for (int i = 0; i < layers.size(); i++) {
-      all.append("<div data-layer=\"").append(i).append("\"><h4>Layer ");
-      all.append(layers.get(i).index()).append("</h4>");
-      all.append(markup.apply(layers.get(i))).append("</div>\n");
-    }
-    return all.toString();
-  }
-
-  private static String chooser(List<LayerReport> layers) {
-    return layers.size() == 1
-        ? ""
-        : Html.choice(
-            "layer",
-            "Layer",
-            IntStream.range(0, layers.size())
-                .boxed()
-                .flatMap(
-                    i -> List.of(i.toString(), Integer.toString(layers.get(i).index())).stream())
-                .toArray(String[]::new));
   }
 
   private static String overview(List<LayerReport> layers) {
@@ -94,7 +65,7 @@ final class RunPage {
                 "Assignments of tokens to experts by lane: with experts in contiguous ranges, and"
                     + " as they were placed. The slowest lane is what the run waits for.",
                 "",
-                each(layers, RunTables::lanes),
+                Layer.each(layers, RunTables::lanes),
                 "");
     String tokens =
         Html.plot(
@@ -102,7 +73,7 @@ final class RunPage {
             "Tokens per expert",
             "The dashed line is the mean: what every expert would get if the router were even.",
             Html.choice("order", "Order", "id", "by expert id", "load", "by load"),
-            each(layers, layer -> RunTables.experts(layer, most)),
+            Layer.each(layers, layer -> RunTables.experts(layer, most)),
             "wide");
     String pairs =
         Html.plot(
@@ -112,7 +83,7 @@ final class RunPage {
                 + " chosen independently, with the loads that they have.",
             Html.choice("measure", "Colour", "lift", "over what is expected", "tokens", "by tokens")
                 + "<p class=readout id=pairs-readout></p>",
-            each(layers, RunTables::pairs),
+            Layer.each(layers, RunTables::pairs),
             lanes.isEmpty() ? "" : "two");
     String lorenz =
         Html.plot(
@@ -140,7 +111,7 @@ final class RunPage {
                     + " the same. Of the weights of the chosen experts, scaled to a sum of 1; the"
                     + " router's scores of the others are not kept.",
                 "",
-                each(layers, RunTables::entropy),
+                Layer.each(layers, RunTables::entropy),
                 "");
     return entropy
         + Html.plot(
@@ -149,7 +120,7 @@ final class RunPage {
             "Routes by weight, as it multiplies the expert's output; slot 0 is a token's first"
                 + " choice.",
             "",
-            each(layers, RunTables::weights),
+            Layer.each(layers, RunTables::weights),
             "");
   }
 
@@ -161,14 +132,14 @@ final class RunPage {
             "Stages follow one another; “other” is what is left of the run: planning, starting and"
                 + " committing. This page is made after that.",
             "",
-            each(layers, RunTables::stages),
+            Layer.each(layers, RunTables::stages),
             "")
         + Html.plot(
             "bytes",
             "Bytes by stage",
             "Written by a stage to be shuffled to the next, as compressed by Spark.",
             "",
-            each(layers, RunTables::bytes),
+            Layer.each(layers, RunTables::bytes),
             "")
         + (rates
             ? Html.plot(
@@ -176,7 +147,8 @@ final class RunPage {
                 "Speed of the experts' kernels",
                 RunFacts.FLOOR,
                 "",
-                each(layers, layer -> RunTables.rates(layer, RunTables.rowsOfEach(layers.size()))),
+                Layer.each(
+                    layers, layer -> RunTables.rates(layer, RunTables.rowsOfEach(layers.size()))),
                 "wide")
             : "");
   }

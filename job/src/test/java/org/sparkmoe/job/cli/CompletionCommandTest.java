@@ -37,5 +37,6 @@ final class CompletionCommandTest {
   void completesCommandsAndOptions() throws Exception {
     assertThat(complete("ver").strip()).isEqualTo("verify");
     assertThat(complete("run", "--max").strip()).isEqualTo("--max-errors");
+    assertThat(complete("report", "--co").strip()).isEqualTo("--compare");
   }
 }

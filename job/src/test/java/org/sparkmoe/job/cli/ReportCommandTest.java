@@ -83,6 +83,40 @@ final class ReportCommandTest {
     assertThat(Path.of(other)).hasSameTextualContentAs(Path.of(page));
   }
 
+  /** Lanes change no bit, so only facts and times differ. */
+  @Test
+  void twoRunsAreSetSideBySide() throws IOException {
+    Path a = folder.resolve("a");
+    Path b = folder.resolve("b");
+    run(a, "--no-report").isDone();
+    run(b, "--no-report", "--backend", "scalar", "--sample", "0.5").isDone();
+    String page = b.resolve("compare.html").toString();
+
+    String out = Cli.execute("report", "--compare", a.toString(), b.toString()).isDone().out();
+
+    assertThat(out)
+        .contains(
+            "differ   option backend, backend, count of rows, count of tokens, count of routes,"
+                + " option sample")
+        .containsPattern("routing  total variation 0\\.\\d+, Jensen-Shannon 0\\.\\d+ bits")
+        .containsPattern("         0 of \\d+ tokens have other experts \\(0.00 %\\), 0 of")
+        .containsPattern(
+            "outputs  (\\d+) compared, \\d+ of them equal; \\d+ only in A, 0 only in B, 0")
+        .containsPattern("relative L2: median \\d\\.\\d\\de-0[78], p99")
+        .endsWith("report   " + page + "\n");
+    assertThat(Path.of(page)).content().contains("run A beside run B");
+    // a page gives way to a page
+    Cli.execute("report", "--compare", a.toString(), b.toString(), "--output", page).isDone();
+  }
+
+  @Test
+  void aComparisonTakesTwoRuns() {
+    Cli.execute("report", "--compare", "one").isRefused("--compare takes two runs", "one");
+    Cli.execute("report", "one", "two").isRefused("2 are given", "--compare");
+    Cli.execute("report", "--compare", folder + "/lost", folder + "/more")
+        .isRefused("lost", "no manifest.json");
+  }
+
   @Test
   void wrongInputIsOneLine() throws IOException {
     Path letter = Files.writeString(folder.resolve("letter.html"), "Dear");
