@@ -15,7 +15,13 @@ public enum Metric {
   /** Milliseconds of tasks, all task slots together. */
   TASK_MS,
   /** Milliseconds inside the kernels of experts, all threads together. */
-  KERNEL_MS;
+  KERNEL_MS,
+  /** Rows that the kernels of experts were given: one for each token and expert that it chose. */
+  KERNEL_ROWS,
+  /** Rows that they computed beyond these, only to fill their tiles. */
+  PADDED_ROWS,
+  /** 10⁶ floating-point operations of the rows that they were given. */
+  KERNEL_MFLOP;
 
   @Override
   public String toString() {

@@ -1,6 +1,7 @@
 package org.sparkmoe.job.metrics;
 
 import com.codahale.metrics.Counter;
+import com.codahale.metrics.Gauge;
 import com.codahale.metrics.MetricRegistry;
 import java.util.List;
 import org.apache.spark.SparkContext;
@@ -10,12 +11,18 @@ import scala.jdk.javaapi.CollectionConverters;
 
 /**
  * The source {@code moe} of Spark's metrics, on the driver: a counter {@code STEP.METRIC} for each
- * step of a run and each {@link Metric}. The counters belong to the application: several runs in it
- * add up.
+ * step of a run and each {@link Metric}, and the gauges {@link #GFLOPS} and {@link #PADDING} of it.
+ * The counters belong to the application: several runs in it add up.
  */
 public final class RunMetrics implements Source {
   /** The name of the source. */
   public static final String NAME = "moe";
+
+  /** Of a step: 10⁹ operations for each second inside kernels, since the application started. */
+  public static final String GFLOPS = "gflops";
+
+  /** Of a step: rows computed only to fill tiles, for each row that kernels were given. */
+  public static final String PADDING = "padding";
 
   private final MetricRegistry registry = new MetricRegistry();
 
@@ -25,7 +32,18 @@ public final class RunMetrics implements Source {
       for (Metric metric : Metric.values()) {
         counter(step, metric);
       }
+      // 10⁶ operations in a millisecond are 10⁹ in a second.
+      Gauge<Double> gflops = () -> ratio(step, Metric.KERNEL_MFLOP, Metric.KERNEL_MS);
+      registry.register(step + "." + GFLOPS, gflops);
+      Gauge<Double> padding = () -> ratio(step, Metric.PADDED_ROWS, Metric.KERNEL_ROWS);
+      registry.register(step + "." + PADDING, padding);
     }
+  }
+
+  /** One counter over another; 0 while the other is 0. */
+  private double ratio(String step, Metric metric, Metric over) {
+    long divisor = value(step, over);
+    return divisor == 0 ? 0 : (double) value(step, metric) / divisor;
   }
 
   /**

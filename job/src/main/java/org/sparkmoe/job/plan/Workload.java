@@ -43,7 +43,6 @@ public record Workload(
       int passes,
       int batchTokens,
       boolean lanesReduce) {
-    int projections = spec.activation().gated() ? 3 : 2;
     return new Workload(
         tokens,
         partitions,
@@ -52,7 +51,7 @@ public record Workload(
         spec.experts(),
         spec.shared().isPresent(),
         expertBytes,
-        2.0 * projections * spec.hidden() * spec.intermediate(),
+        spec.expertFlops(),
         token,
         passes,
         batchTokens,

@@ -51,7 +51,11 @@ final class LayerData {
         .set("counts", counts(routes.entropyCounts()));
     data.put("seconds", layer.seconds());
     ArrayNode stages = data.putArray("stages");
-    layer.manifest().path("stages").forEach(stages::add);
+    for (JsonNode stage : layer.manifest().path("stages")) {
+      ObjectNode drawn = stages.addObject();
+      List.of("stage", "seconds", "shuffle_bytes")
+          .forEach(name -> drawn.set(name, stage.path(name)));
+    }
     return data;
   }
 

@@ -130,7 +130,9 @@ final class RunPage {
             "stages",
             "Time by stage",
             "Stages follow one another; “other” is what is left of the run: planning, starting and"
-                + " committing. This page is made after that.",
+                + " committing. This page is made after that. The table has the time inside the"
+                + " kernels of experts, of all threads together, and the rows computed only to fill"
+                + " tiles.",
             "",
             Layer.each(layers, RunTables::stages),
             "")

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.sparkmoe.job.plan.Amounts;
@@ -15,6 +16,8 @@ final class RunTables {
   private static final int MOST_ROWS = 1000;
 
   private static final int PAIRS = 20;
+
+  private static final String NONE = "–";
 
   private RunTables() {}
 
@@ -241,13 +244,34 @@ final class RunTables {
               stage.path("stage").asText(),
               Amounts.seconds(seconds),
               Amounts.rate(layer.tokens() / Math.max(seconds, 1e-3)),
-              Amounts.count(stage.path("tasks").asLong())));
+              Amounts.count(stage.path("tasks").asLong()),
+              amount(stage.path("tokens"), n -> Amounts.count(n.asLong())),
+              amount(stage.path("blocks"), n -> Amounts.count(n.asLong())),
+              amount(stage.path("kernel_ms"), ms -> Amounts.seconds(ms.asDouble() / 1e3)),
+              amount(stage.path("gflops"), n -> number(n.asDouble())),
+              amount(stage.path("padding"), part -> percent(part.asDouble()))));
     }
-    rows.add(List.of("other", Amounts.seconds(Math.max(0, left)), "–", "–"));
+    rows.add(
+        List.of(
+            "other", Amounts.seconds(Math.max(0, left)), NONE, NONE, NONE, NONE, NONE, NONE, NONE));
     return Html.table(
         "Stages of " + Amounts.seconds(layer.seconds()),
-        List.of("stage", "time#", "tokens/s#", "tasks#"),
+        List.of(
+            "stage",
+            "time#",
+            "tokens/s#",
+            "tasks#",
+            "tokens seen#",
+            "blocks#",
+            "in kernels#",
+            "GFLOP/s#",
+            "padding#"),
         rows);
+  }
+
+  /** A figure that not every stage has, and not every version of the manifest. */
+  private static String amount(JsonNode figure, Function<JsonNode, String> text) {
+    return figure.isMissingNode() ? NONE : text.apply(figure);
   }
 
   static String bytes(LayerReport layer) {

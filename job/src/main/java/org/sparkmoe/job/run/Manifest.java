@@ -51,7 +51,7 @@ final class Manifest {
     manifest.put("counts", counts(summary));
     manifest.put("attempts", attempts);
     manifest.put("units", summary.units().stream().map(Manifest::unit).toList());
-    manifest.put("stages", summary.stages().stream().map(Manifest::stage).toList());
+    manifest.put("stages", summary.stages().stream().map(stage -> stage(stage, plan)).toList());
     manifest.put("seconds", summary.seconds());
     try {
       return new ObjectMapper()
@@ -225,12 +225,24 @@ final class Manifest {
     return figures;
   }
 
-  private static Map<String, Object> stage(StageFigures stage) {
+  private static Map<String, Object> stage(StageFigures stage, JobPlan plan) {
     Map<String, Object> figures = new LinkedHashMap<>();
     figures.put("stage", stage.stage().toString());
     figures.put("seconds", stage.seconds());
     figures.put("tasks", stage.tasks());
+    figures.put("tokens", stage.tokens());
+    if (stage.blocks() > 0) {
+      figures.put("blocks", stage.blocks());
+    }
     figures.put("shuffle_bytes", stage.shuffleBytes());
+    KernelWork kernels = stage.kernels();
+    if (kernels.rows() > 0) {
+      figures.put("kernel_ms", kernels.millis());
+      figures.put("kernel_rows", kernels.rows());
+      figures.put("padded_rows", kernels.computedRows() - kernels.rows());
+      figures.put("padding", kernels.padding());
+      figures.put("gflops", kernels.gigaflops(plan.layer().spec().expertFlops()));
+    }
     return figures;
   }
 }

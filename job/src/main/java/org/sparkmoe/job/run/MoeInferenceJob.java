@@ -96,7 +96,12 @@ public final class MoeInferenceJob {
     List<FinishedUnit> finished = new ArrayList<>();
     int units = earlier.map(RunState::units).orElse(1);
     try (opened;
-        StageMonitor monitor = new StageMonitor(spark.sparkContext(), planner.runId(), progress)) {
+        StageMonitor monitor =
+            new StageMonitor(
+                spark.sparkContext(),
+                planner.runId(),
+                progress,
+                planner.layer().spec().expertFlops())) {
       directory = opened;
       try {
         List<String> attempts = attempts(opened.state());

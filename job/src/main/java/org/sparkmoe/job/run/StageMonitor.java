@@ -32,6 +32,7 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
   private final String runId;
   private final Progress progress;
   private final RunMetrics metrics;
+  private final double flopsPerRow;
   private final Map<Stage, Tally> tallies = new EnumMap<>(Stage.class);
   private final Map<Integer, Stage> stageOf = new HashMap<>();
   private List<Stage> sequence = List.of();
@@ -45,7 +46,9 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
     private int running;
     private long tasks;
     private long tokens;
+    private long blocks;
     private long shuffleBytes;
+    private KernelWork kernels = KernelWork.NONE;
     private int expectedTasks;
 
     private void started(int tasksOfStage) {
@@ -67,7 +70,9 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
       busySince = System.currentTimeMillis();
       tasks = 0;
       tokens = 0;
+      blocks = 0;
       shuffleBytes = 0;
+      kernels = KernelWork.NONE;
       expectedTasks = 0;
     }
 
@@ -80,10 +85,17 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
     }
   }
 
-  StageMonitor(SparkContext context, String runId, Progress progress) {
+  /**
+   * Watches until it is closed.
+   *
+   * @param runId of the run's Spark jobs
+   * @param flopsPerRow operations of an expert for a row
+   */
+  StageMonitor(SparkContext context, String runId, Progress progress, double flopsPerRow) {
     this.context = context;
     this.runId = runId;
     this.progress = progress;
+    this.flopsPerRow = flopsPerRow;
     this.metrics = RunMetrics.of(context, Stream.of(Stage.values()).map(Stage::toString).toList());
     context.setLocalProperty(RUN, runId);
     context.addSparkListener(this);
@@ -122,7 +134,9 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
     TaskFigures task = TaskFigures.of(event);
     tally.tasks++;
     tally.tokens += task.tokens();
+    tally.blocks += blocks(stage, task);
     tally.shuffleBytes += task.shuffleBytes();
+    tally.kernels = tally.kernels.plus(task.kernels());
     count(stage, task);
     progress.show(line(stage, tally));
   }
@@ -149,7 +163,14 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
           (stage, tally) -> {
             if (!tally.isEmpty()) {
               figures.add(
-                  new StageFigures(stage, tally.seconds(), tally.tasks, tally.shuffleBytes));
+                  new StageFigures(
+                      stage,
+                      tally.seconds(),
+                      tally.tasks,
+                      tally.tokens,
+                      tally.blocks,
+                      tally.shuffleBytes,
+                      tally.kernels));
             }
             tally.restart();
           });
@@ -170,10 +191,17 @@ final class StageMonitor extends SparkListener implements AutoCloseable {
     String step = stage.toString();
     metrics.add(step, Metric.TASKS, 1);
     metrics.add(step, Metric.TOKENS, task.tokens());
-    metrics.add(step, Metric.BLOCKS, stage == Stage.DISPATCH ? task.written() : 0);
+    metrics.add(step, Metric.BLOCKS, blocks(stage, task));
     metrics.add(step, Metric.SHUFFLE_BYTES, task.shuffleBytes());
     metrics.add(step, Metric.TASK_MS, task.millis());
-    metrics.add(step, Metric.KERNEL_MS, TimeUnit.NANOSECONDS.toMillis(task.kernelNanos()));
+    metrics.add(step, Metric.KERNEL_MS, TimeUnit.NANOSECONDS.toMillis(task.kernels().nanos()));
+    metrics.add(step, Metric.KERNEL_ROWS, task.kernels().rows());
+    metrics.add(step, Metric.PADDED_ROWS, task.kernels().computedRows() - task.kernels().rows());
+    metrics.add(step, Metric.KERNEL_MFLOP, Math.round(task.kernels().rows() * flopsPerRow / 1e6));
+  }
+
+  private static long blocks(Stage stage, TaskFigures task) {
+    return stage == Stage.DISPATCH ? task.written() : 0;
   }
 
   private boolean isOurs(SparkListenerStageSubmitted event) {

@@ -13,14 +13,14 @@ import scala.jdk.javaapi.CollectionConverters;
  * @param written rows written for the next step
  * @param shuffleBytes bytes of them, as compressed by Spark
  * @param millis on its executor
- * @param kernelNanos inside the kernels of experts, all threads together
+ * @param kernels what its kernels did
  */
-record TaskFigures(long tokens, long written, long shuffleBytes, long millis, long kernelNanos) {
+record TaskFigures(long tokens, long written, long shuffleBytes, long millis, KernelWork kernels) {
 
   static TaskFigures of(SparkListenerTaskEnd event) {
     TaskMetrics metrics = event.taskMetrics();
     if (metrics == null) {
-      return new TaskFigures(0, 0, 0, 0, 0);
+      return new TaskFigures(0, 0, 0, 0, KernelWork.NONE);
     }
     long read = metrics.inputMetrics().recordsRead();
     return new TaskFigures(
@@ -28,18 +28,21 @@ record TaskFigures(long tokens, long written, long shuffleBytes, long millis, lo
         metrics.shuffleWriteMetrics().recordsWritten(),
         metrics.shuffleWriteMetrics().bytesWritten(),
         metrics.executorRunTime(),
-        kernelNanos(event));
+        kernels(event));
   }
 
-  private static long kernelNanos(SparkListenerTaskEnd event) {
-    long sum = 0;
+  private static KernelWork kernels(SparkListenerTaskEnd event) {
+    KernelWork sum = KernelWork.NONE;
     for (AccumulableInfo info : CollectionConverters.asJava(event.taskInfo().accumulables())) {
-      boolean isKernelTime =
+      boolean isOfKernels =
           info.name().isDefined() && info.name().get().startsWith(KernelTimes.NAME);
-      if (isKernelTime && info.update().isDefined() && info.update().get() instanceof long[] ns) {
-        for (long each : ns) {
-          sum += each;
-        }
+      if (isOfKernels && info.update().isDefined() && info.update().get() instanceof long[] more) {
+        sum =
+            sum.plus(
+                new KernelWork(
+                    KernelTimes.nanos(more),
+                    KernelTimes.rows(more),
+                    KernelTimes.computedRows(more)));
       }
     }
     return sum;

@@ -79,7 +79,7 @@ final class UnitPass {
             written.rows(),
             written.marked(),
             sent.value(),
-            Routed.boxed(times.value()),
+            Routed.boxed(times.nanos()),
             files.written(unit),
             run.monitor().take(),
             (System.nanoTime() - started) / 1e9,

@@ -242,6 +242,16 @@ final class ResultTablesTest {
                 ? List.of("route", "tables", "dispatch", "experts", "combine")
                 : List.of("route", "tables", "experts"));
     assertThat(manifest.at("/seconds").asDouble()).isPositive();
+    JsonNode experts = manifest.at("/stages").get(stages.indexOf("experts"));
+    assertThat(experts.at("/kernel_rows").asLong()).isEqualTo(TOKENS * TOP_K);
+    assertThat(experts.at("/padded_rows").asLong()).isNotNegative();
+    assertThat(experts.at("/padding").asDouble())
+        .isEqualTo(experts.at("/padded_rows").asDouble() / (TOKENS * TOP_K));
+    assertThat(experts.at("/kernel_ms").asDouble()).isPositive();
+    assertThat(experts.at("/gflops").asDouble()).isPositive();
+    String reading = mode.equals("ep") ? "dispatch" : "experts";
+    assertThat(manifest.at("/stages").get(stages.indexOf(reading)).at("/tokens").asLong())
+        .isEqualTo(TOKENS);
     assertThat(summary.output()).isEqualTo(run.toString());
   }
 

@@ -35,6 +35,7 @@ final class RunMetricsTest {
     RunMetrics metrics = metrics(spark.sparkContext());
     long before = metrics.value("dispatch", Metric.TOKENS);
     long bytes = metrics.value("dispatch", Metric.SHUFFLE_BYTES);
+    long rows = metrics.value("experts", Metric.KERNEL_ROWS);
 
     RunSummary summary =
         Runs.run(
@@ -53,6 +54,18 @@ final class RunMetricsTest {
     assertThat(metrics.value("combine", Metric.TOKENS)).isGreaterThanOrEqualTo(summary.tokens());
     assertThat(metrics.value("experts", Metric.TASKS)).isPositive();
     assertThat(metrics.value("experts", Metric.KERNEL_MS)).isPositive();
+    StageFigures experts =
+        summary.stages().stream()
+            .filter(stage -> stage.stage() == Stage.EXPERTS)
+            .findFirst()
+            .orElseThrow();
+    assertThat(experts.kernels().rows()).as("given").isEqualTo(summary.routes());
+    assertThat(experts.kernels().computedRows())
+        .as("SCALAR pads nothing")
+        .isEqualTo(summary.routes());
+    assertThat(metrics.value("experts", Metric.KERNEL_ROWS) - rows).isEqualTo(summary.routes());
+    assertThat(metrics.metricRegistry().getGauges().get("experts." + RunMetrics.GFLOPS).getValue())
+        .isInstanceOfSatisfying(Double.class, speed -> assertThat(speed).isPositive());
     assertThat(prometheus(spark.sparkContext()))
         .anyMatch(line -> line.matches("metrics_\\S+_driver_moe_dispatch_tokens_Count\\S* \\d+"));
   }

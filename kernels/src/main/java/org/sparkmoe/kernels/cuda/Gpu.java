@@ -225,6 +225,11 @@ public final class Gpu implements AutoCloseable {
     return driver;
   }
 
+  /** Rows of a tile of the products with weights of {@code type}. */
+  public int tileRows(DType type) {
+    return kernels.products().get(type).tileRows();
+  }
+
   Kernels kernels() {
     return kernels;
   }

@@ -94,7 +94,7 @@ public final class CudaExpertKernel implements ExpertKernel {
             weights.b3OrNull(),
             weights.b2OrNull(),
             arena);
-    return new CudaExpert(expert, code(activation));
+    return new CudaExpert(expert, code(activation), gpu.tileRows(shape.type()));
   }
 
   private static Matrix plain(Weight weight) {

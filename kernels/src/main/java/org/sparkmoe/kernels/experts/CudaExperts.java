@@ -72,16 +72,16 @@ final class CudaExperts implements FusedExperts {
 
   /** What the clock is told of a batch, by the calling thread. */
   private static final class Times {
-    private record Time(int expert, int rows, long nanos) {}
+    private record Time(int expert, int rows, long computed, long nanos) {}
 
     private final List<Time> all = new ArrayList<>();
 
-    void add(int expert, int rows, long nanos) {
-      all.add(new Time(expert, rows, nanos));
+    void add(int expert, int rows, long computed, long nanos) {
+      all.add(new Time(expert, rows, computed, nanos));
     }
 
     void tell(ExpertClock clock) {
-      all.forEach(time -> clock.ran(time.expert(), time.rows(), time.nanos()));
+      all.forEach(time -> clock.ran(time.expert(), time.rows(), time.computed(), time.nanos()));
     }
   }
 
@@ -225,9 +225,10 @@ final class CudaExperts implements FusedExperts {
       void run(Lane lane, Times times) {
         GpuActivation activation = ((CudaExpert) leases.getFirst().expert()).activation();
         double nanosPerRow = lane.run(pieces, activation) / (double) rows;
-        for (int local : locals) {
-          int own = permutation.rows(local);
-          times.add(map.global(local), own, Math.round(own * nanosPerRow));
+        for (int i = 0; i < locals.size(); i++) {
+          int own = permutation.rows(locals.get(i));
+          long computed = leases.get(i).expert().computedRows(own);
+          times.add(map.global(locals.get(i)), own, computed, Math.round(own * nanosPerRow));
         }
       }
 

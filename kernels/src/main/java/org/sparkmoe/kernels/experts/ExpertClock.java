@@ -4,14 +4,15 @@ package org.sparkmoe.kernels.experts;
 @FunctionalInterface
 public interface ExpertClock {
   /** Nobody wants to know. */
-  ExpertClock NONE = (expert, rows, nanos) -> {};
+  ExpertClock NONE = (expert, rows, computed, nanos) -> {};
 
   /**
    * An expert has run.
    *
    * @param expert global id
-   * @param rows it computed
+   * @param rows it was given
+   * @param computed rows that its kernel computed for them, see {@link PreparedExpert#computedRows}
    * @param nanos wall time of gathering its rows, its kernel, and scattering their results
    */
-  void ran(int expert, int rows, long nanos);
+  void ran(int expert, int rows, long computed, long nanos);
 }

@@ -57,6 +57,7 @@ final class GroupedLoop {
       Body body) {
     Pieces pieces = Pieces.of(map.localExperts(), rowsOf, pieceRows);
     long[] nanos = new long[pieces.count()];
+    long[] computed = new long[pieces.count()];
     team.run(
         pieces.count(),
         (piece, member) -> {
@@ -67,12 +68,13 @@ final class GroupedLoop {
             long started = System.nanoTime();
             body.run(lease.expert(), local, from, rows, member);
             nanos[piece] = System.nanoTime() - started;
+            computed[piece] = lease.expert().computedRows(rows);
           }
         });
     for (int piece = 0; piece < pieces.count(); piece++) {
       int local = pieces.local()[piece];
       int rows = Math.min(pieceRows, rowsOf.applyAsInt(local) - pieces.from()[piece]);
-      clock.ran(map.global(local), rows, nanos[piece]);
+      clock.ran(map.global(local), rows, computed[piece], nanos[piece]);
     }
   }
 

@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 import org.sparkmoe.kernels.gemm.TileMatrix;
 import org.sparkmoe.kernels.onednn.PostOp;
+import org.sparkmoe.kernels.onednn.RowBlocks;
 import org.sparkmoe.kernels.onednn.TilePlan;
 import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.tensor.DType;
@@ -76,6 +77,11 @@ record OneDnnExpert(
   @Override
   public int intermediate() {
     return gate.weights().rows();
+  }
+
+  @Override
+  public long computedRows(int rows) {
+    return RowBlocks.computed(rows);
   }
 
   @Override

@@ -242,6 +242,11 @@ record OneDnnInt8Expert(
   }
 
   @Override
+  public long computedRows(int rows) {
+    return RowBlocks.computed(rows);
+  }
+
+  @Override
   public long bytes() {
     return gate.product().bytes()
         + down.product().bytes()

@@ -6,6 +6,7 @@ import java.util.List;
 import org.sparkmoe.kernels.gemm.PanelMatrix;
 import org.sparkmoe.kernels.gemm.StripProduct;
 import org.sparkmoe.kernels.onednn.PostOp;
+import org.sparkmoe.kernels.onednn.RowBlocks;
 import org.sparkmoe.kernels.onednn.RowCast;
 import org.sparkmoe.kernels.onednn.StripPlan;
 import org.sparkmoe.kernels.quant.ActivationCodec;
@@ -130,6 +131,11 @@ record OneDnnStripExpert(
   @Override
   public int intermediate() {
     return gate.weights().rows();
+  }
+
+  @Override
+  public long computedRows(int rows) {
+    return RowBlocks.computed(rows);
   }
 
   @Override

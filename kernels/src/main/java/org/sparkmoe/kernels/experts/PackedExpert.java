@@ -55,6 +55,11 @@ record PackedExpert(
   }
 
   @Override
+  public long computedRows(int rows) {
+    return VectorExpertKernel.computedRows(rows, hidden(), intermediate());
+  }
+
+  @Override
   public long bytes() {
     return w1.bytes() + w2.bytes() + (w3OrNull == null ? 0 : w3OrNull.bytes());
   }

@@ -20,4 +20,10 @@ public sealed interface PreparedExpert
 
   /** Bytes of the projections as this backend holds them. */
   long bytes();
+
+  /**
+   * Rows that the kernel computes where it is given {@code rows}: these, and what fills the last of
+   * its tiles, whose results nobody reads. At least {@code rows}.
+   */
+  long computedRows(int rows);
 }

@@ -57,6 +57,11 @@ record ScalarExpert(ExpertWeights weights, Activation activation, ActivationCode
   }
 
   @Override
+  public long computedRows(int rows) {
+    return rows;
+  }
+
+  @Override
   public long bytes() {
     return weights.bytes();
   }

@@ -78,6 +78,12 @@ public final class VectorExpertKernel implements ExpertKernel {
     return Math.min(rows, VectorGemm.chunkRows(Math.max(hidden, intermediate)));
   }
 
+  /** See {@link PreparedExpert#computedRows}. */
+  static long computedRows(int rows, int hidden, int intermediate) {
+    int chunk = Math.max(1, chunkRows(rows, hidden, intermediate));
+    return (long) (rows / chunk) * RowTiles.paddedRows(chunk) + RowTiles.paddedRows(rows % chunk);
+  }
+
   /**
    * Gate, up and activation, a panel at a time: the sums are activated while they are in the
    * nearest cache, and go straight to where the second product reads its rows.

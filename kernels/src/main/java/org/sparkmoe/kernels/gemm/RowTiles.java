@@ -27,7 +27,7 @@ public record RowTiles(float[] floats, int from, int rows, int cols) {
   }
 
   /** Rows of whole tiles that cover {@code rows}. */
-  static int paddedRows(int rows) {
+  public static int paddedRows(int rows) {
     int whole = rows / Tiles.ROWS * Tiles.ROWS;
     int left = rows - whole;
     return left == 0 ? rows : whole + Tiles.rows(left);

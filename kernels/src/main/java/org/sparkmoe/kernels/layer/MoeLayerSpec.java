@@ -52,6 +52,14 @@ public record MoeLayerSpec(
     return routing.topK();
   }
 
+  /**
+   * Floating-point operations of a routed expert for a row: a multiplication and an addition for
+   * each weight of gate, where there is one, up and down.
+   */
+  public double expertFlops() {
+    return 2.0 * (activation.gated() ? 3 : 2) * hidden * intermediate;
+  }
+
   public Optional<SharedExpertSpec> shared() {
     return Optional.ofNullable(sharedOrNull);
   }

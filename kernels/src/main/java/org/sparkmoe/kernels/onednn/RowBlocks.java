@@ -22,6 +22,12 @@ public final class RowBlocks {
     return Math.max(LEAST, (rows + step - 1) / step * step);
   }
 
+  /** Rows of all blocks that hold {@code rows}, which may be any number from 0. */
+  public static long computed(int rows) {
+    int left = rows % MOST;
+    return (long) rows - left + (left == 0 ? 0 : size(left));
+  }
+
   /** Position of {@link #size} among all sizes. */
   static int index(int size) {
     if (size <= FIRST_STEPS) {

@@ -166,7 +166,11 @@ abstract class PreparedLayerContract {
     float[][] outs = new float[2][tokens * HIDDEN];
     for (int run = 0; run < 2; run++) {
       int index = run;
-      ExpertClock clock = (expert, count, nanos) -> rows[index] += count;
+      ExpertClock clock =
+          (expert, count, computed, nanos) -> {
+            rows[index] += count;
+            assertThat(computed).as("rows computed").isGreaterThanOrEqualTo(count);
+          };
       ExpertStore store = ExpertStore.unbounded();
       try (Arena arena = Arena.ofShared();
           Team team = Team.of(1 + 2 * run);

@@ -17,6 +17,15 @@ final class RowBlocksTest {
   }
 
   @Test
+  void rowsOfAllBlocks() {
+    assertThat(RowBlocks.computed(0)).isZero();
+    assertThat(RowBlocks.computed(1)).isEqualTo(2);
+    assertThat(RowBlocks.computed(17)).isEqualTo(18);
+    assertThat(RowBlocks.computed(2 * RowBlocks.MOST)).isEqualTo(2 * RowBlocks.MOST);
+    assertThat(RowBlocks.computed(RowBlocks.MOST + 33)).isEqualTo(RowBlocks.MOST + 36);
+  }
+
+  @Test
   void everySizeHasAnIndexOfItsOwn() {
     TreeMap<Integer, Integer> sizes = new TreeMap<>();
     for (int rows = 1; rows <= RowBlocks.MOST; rows++) {

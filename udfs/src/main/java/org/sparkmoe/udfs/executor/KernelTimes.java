@@ -5,8 +5,8 @@ import org.apache.spark.util.AccumulatorV2;
 import org.sparkmoe.kernels.experts.ExpertClock;
 
 /**
- * Nanoseconds of kernel time per expert, added up over tasks. A task that is retried counts again:
- * this is what the run cost, not what it needed.
+ * Nanoseconds of kernel time per expert, and the rows of all experts, added up over tasks. A task
+ * that is retried counts again: this is what the run cost, not what it needed.
  */
 public final class KernelTimes extends AccumulatorV2<long[], long[]> implements ExpertClock {
   private static final long serialVersionUID = 1;
@@ -14,22 +14,51 @@ public final class KernelTimes extends AccumulatorV2<long[], long[]> implements 
   /** What these accumulators are registered as, so that listeners know them; more may follow. */
   public static final String NAME = "kernel ns by expert";
 
-  private final long[] nanos;
+  /** Rows that kernels were given, and rows that they computed, stand behind the times. */
+  private static final int MORE = 2;
+
+  private final long[] counts;
 
   /** Times of {@code experts} experts, all zero. */
   public KernelTimes(int experts) {
-    this.nanos = new long[experts];
+    this.counts = new long[experts + MORE];
   }
 
   @Override
-  public void ran(int expert, int rows, long elapsed) {
-    nanos[expert] += elapsed;
+  public void ran(int expert, int rows, long computed, long elapsed) {
+    counts[expert] += elapsed;
+    counts[counts.length - 2] += rows;
+    counts[counts.length - 1] += computed;
+  }
+
+  /** Nanoseconds by expert. */
+  public long[] nanos() {
+    return Arrays.copyOf(counts, counts.length - MORE);
+  }
+
+  /**
+   * Nanoseconds of all experts together.
+   *
+   * @param value of an accumulator
+   */
+  public static long nanos(long[] value) {
+    return Arrays.stream(value, 0, value.length - MORE).sum();
+  }
+
+  /** Rows that kernels were given: one for each token and expert that it chose. */
+  public static long rows(long[] value) {
+    return value[value.length - 2];
+  }
+
+  /** Rows that kernels computed for them, those among them that only fill tiles. */
+  public static long computedRows(long[] value) {
+    return value[value.length - 1];
   }
 
   @Override
   public void add(long[] more) {
-    for (int expert = 0; expert < nanos.length; expert++) {
-      nanos[expert] += more[expert];
+    for (int i = 0; i < counts.length; i++) {
+      counts[i] += more[i];
     }
   }
 
@@ -38,15 +67,16 @@ public final class KernelTimes extends AccumulatorV2<long[], long[]> implements 
     add(other.value());
   }
 
+  /** The times by expert and the rows; what is in it, the static methods tell. */
   @Override
   public long[] value() {
-    return nanos.clone();
+    return counts.clone();
   }
 
   @Override
   public boolean isZero() {
-    for (long elapsed : nanos) {
-      if (elapsed != 0) {
+    for (long count : counts) {
+      if (count != 0) {
         return false;
       }
     }
@@ -55,13 +85,13 @@ public final class KernelTimes extends AccumulatorV2<long[], long[]> implements 
 
   @Override
   public AccumulatorV2<long[], long[]> copy() {
-    KernelTimes copy = new KernelTimes(nanos.length);
-    copy.add(nanos);
+    KernelTimes copy = new KernelTimes(counts.length - MORE);
+    copy.add(counts);
     return copy;
   }
 
   @Override
   public void reset() {
-    Arrays.fill(nanos, 0);
+    Arrays.fill(counts, 0);
   }
 }
