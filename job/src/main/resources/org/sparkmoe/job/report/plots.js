@@ -191,9 +191,19 @@ const Plots = (() => {
     }));
   }
 
-  // Tables of all layers are in the page: shows those of one.
+  // Tables of all layers are in the page, those that were never shown as text: shows those of one.
   function showLayer(layer) {
-    for (const part of document.querySelectorAll("[data-layer]")) part.hidden = Number(part.dataset.layer) !== layer;
+    for (const part of document.querySelectorAll("[data-layer]")) {
+      const chosen = Number(part.dataset.layer) === layer;
+      if (chosen && part.tagName === "NOSCRIPT") {
+        const opened = document.createElement("div");
+        opened.dataset.layer = layer;
+        opened.innerHTML = part.textContent;
+        part.replaceWith(opened);
+      } else {
+        part.hidden = !chosen;
+      }
+    }
   }
 
   // Tells who waits for the page how many milliseconds after the start of its loading everything was drawn.

@@ -106,4 +106,27 @@ final class PageTest {
       assertThat(opened.dom()).containsPattern("<html [^>]*data-ready=\"\\d+\"");
     }
   }
+
+  /** Layers that nobody chose are text; one that is chosen becomes a part of the page. */
+  @Test
+  void aChosenLayerIsShown() throws Exception {
+    String reader =
+        "<script>const c = document.getElementById('layer'); c.value = '2';"
+            + " c.dispatchEvent(new Event('change'));</script></body>";
+    String page =
+        RunPage.of(Layers.random(3, 16, 2, SEED))
+            // The page's policy would stop the reader that stands in it here.
+            .replaceFirst("<meta http-equiv=\"Content-Security-Policy\"[^>]*>", "")
+            .replace("</body>", reader);
+    assertThat(page).contains("<noscript data-layer=\"2\"><h4>Layer 2");
+
+    Browser.Opened opened =
+        Browser.open(Files.writeString(folder.resolve("report.html"), page), folder);
+
+    assertThat(opened.console()).isEmpty();
+    assertThat(opened.dom())
+        .contains("<div data-layer=\"2\"><h4>Layer 2", "<div data-layer=\"0\" hidden=\"\">")
+        .contains("<noscript data-layer=\"1\" hidden=\"\">")
+        .doesNotContain("<noscript data-layer=\"2\"");
+  }
 }
