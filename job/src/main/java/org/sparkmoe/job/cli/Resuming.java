@@ -23,7 +23,7 @@ import org.sparkmoe.job.resume.UnfinishedRun;
 final class Resuming {
   private Resuming() {}
 
-  /** What {@code --resume} comes to. */
+  /** What {@code --resume} and {@code --run-id} come to. */
   static Decision decide(Planner planner, TokenTable table, Configuration hadoop) {
     JobRequest request = planner.request();
     List<DataFile> input = DataFiles.of(table.path(), table.format(), hadoop);

@@ -39,6 +39,7 @@ import picocli.CommandLine.Spec;
       "",
       "  moe run --model OLMoE-1B-7B --layer 3 --input acts.parquet --output run1",
       "  moe run --config job.yaml --overwrite",
+      "  moe run --config job.yaml --run-id nightly-2026-11-29",
       "  moe run --model M --layers 3,7,11 --input acts/layer={layer} --output runs"
     })
 final class RunCommand implements Callable<Integer> {
@@ -85,8 +86,8 @@ final class RunCommand implements Callable<Integer> {
       if (options.severalLayers()) {
         return runAll(spark, requests);
       }
-      if (resume && !dryRun) {
-        return resume(spark, requests.getFirst(), page(spark), spec.commandLine());
+      if ((resume || options.named()) && !dryRun) {
+        return goOn(spark, requests.getFirst(), page(spark), spec.commandLine());
       }
       PreparedRun prepared = prepare(spark, requests.getFirst());
       return dryRun
@@ -147,7 +148,8 @@ final class RunCommand implements Callable<Integer> {
     return run(spark, prepare(spark, request), new RunReport(spark, true), line).code();
   }
 
-  private static int resume(
+  /** Does what is left to do of a run that may have begun, or be finished. */
+  private static int goOn(
       SparkSession spark, JobRequest request, RunReport page, CommandLine line) {
     Configuration hadoop = spark.sparkContext().hadoopConfiguration();
     PreparedRun prepared = PreparedRun.of(spark, request);

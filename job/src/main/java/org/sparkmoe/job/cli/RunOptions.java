@@ -263,6 +263,17 @@ final class RunOptions {
   private Long unitTokens;
 
   @Option(
+      names = "--run-id",
+      order = 156,
+      paramLabel = "ID",
+      description = {
+        "What a scheduler calls the run, kept in its manifest. Where --output holds the run of this"
+            + " name, finished and made of the same model, input and options, nothing is computed"
+            + " and the exit code is the same again, even with --overwrite.",
+      })
+  private String runId;
+
+  @Option(
       names = "--config",
       order = 160,
       paramLabel = "FILE.yaml",
@@ -272,6 +283,11 @@ final class RunOptions {
       })
   void config(String file) {
     // Read before the command line is parsed, see Defaults: here the option is only announced.
+  }
+
+  /** Whether the run has a name. */
+  boolean named() {
+    return runId != null;
   }
 
   /** Whether runs get a page. */
@@ -290,6 +306,11 @@ final class RunOptions {
         throw new InputException(
             "--resume goes on with one layer, --layers %s asks for a folder of runs; give --layer"
                 .formatted(layers));
+      }
+      if (runId != null) {
+        throw new InputException(
+            "--run-id %s is of one run, --layers %s asks for a folder of runs; give --layer"
+                .formatted(runId, layers));
       }
       return LayerList.parse(layers).stream()
           .map(index -> request(index, LayersDirectory.ofLayer(output, index), overwrite, false))
@@ -330,7 +351,14 @@ final class RunOptions {
         weightMemory(),
         overwrite,
         maxErrors == null ? OptionalLong.empty() : OptionalLong.of(maxErrors),
-        new JobRequest.Units(unitTokens(), resume));
+        new JobRequest.Units(unitTokens(), resume, runId()));
+  }
+
+  private Optional<String> runId() {
+    if (runId != null && (runId.isBlank() || runId.lines().count() > 1)) {
+      throw new InputException("--run-id must be one line that is not blank");
+    }
+    return Optional.ofNullable(runId);
   }
 
   private OptionalLong unitTokens() {

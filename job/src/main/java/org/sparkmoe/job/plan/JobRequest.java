@@ -27,7 +27,7 @@ import org.sparkmoe.udfs.plan.Reduction;
  * @param weightMemory bytes of packed weights that an executor may hold, empty for all it needs
  * @param overwrite replace an existing run
  * @param maxErrors rows that may fail before the exit code is 3
- * @param units how the run is cut, and whether an unfinished one is gone on with
+ * @param units how the run is cut, and which earlier ones it goes on with
  */
 public record JobRequest(
     String model,
@@ -152,10 +152,17 @@ public record JobRequest(
    *
    * @param tokens of a unit, about; empty for the default
    * @param resume whether an unfinished run of the same request is gone on with
+   * @param runId what a scheduler calls the run: one that is finished under this name is not
+   *     repeated
    */
-  public record Units(OptionalLong tokens, boolean resume) {
+  public record Units(OptionalLong tokens, boolean resume, Optional<String> runId) {
     /** Units of the default size, and a fresh start. */
     public static final Units DEFAULT = new Units(OptionalLong.empty(), false);
+
+    /** Units of a run without a name. */
+    public Units(OptionalLong tokens, boolean resume) {
+      this(tokens, resume, Optional.empty());
+    }
   }
 
   /** Formats of a run's tables. */

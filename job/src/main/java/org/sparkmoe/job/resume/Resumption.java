@@ -21,7 +21,7 @@ import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.job.resume.Fingerprint.Chosen;
 import org.sparkmoe.kernels.backend.BackendSelector;
 
-/** What {@code --resume} comes to for one request. */
+/** What {@code --resume} and {@code --run-id} come to for one request. */
 public final class Resumption {
   private final FileSystem files;
   private final Path target;
@@ -58,7 +58,8 @@ public final class Resumption {
                     chosen.unitTokens() == 0
                         ? OptionalLong.empty()
                         : OptionalLong.of(chosen.unitTokens()),
-                    true));
+                    true,
+                    request.units().runId()));
       }
     }
   }
@@ -101,6 +102,9 @@ public final class Resumption {
     Optional<Decision> finished = finished();
     if (finished.isPresent()) {
       return finished.get();
+    }
+    if (!request.units().resume()) {
+      return new Decision.Afresh();
     }
     Refusal refusal = null;
     for (UnfinishedRun run : UnfinishedRun.beside(files, target)) {
@@ -173,6 +177,18 @@ public final class Resumption {
     } catch (JsonProcessingException e) {
       return different("its manifest cannot be read");
     }
+    Optional<String> runId = request.units().runId();
+    String made = manifest.path("run_id").asText();
+    if (runId.isPresent() && !runId.get().equals(made)) {
+      return different(
+          made.isEmpty()
+              ? "it has no --run-id, this one is " + runId.get()
+              : "it is --run-id %s, this one is %s".formatted(made, runId.get()));
+    }
+    return finished(manifest);
+  }
+
+  private Optional<Decision> finished(JsonNode manifest) {
     Optional<String> difference;
     try {
       ObjectMapper json = new ObjectMapper();

@@ -34,6 +34,7 @@ final class Manifest {
     JobPlan plan = summary.plan();
     Map<String, Object> manifest = new LinkedHashMap<>();
     manifest.put("written", Instant.now().toString());
+    plan.request().units().runId().ifPresent(id -> manifest.put("run_id", id));
     manifest.put("versions", versions(spark));
     manifest.put("model", model(plan));
     manifest.put("options", options(plan.request()));

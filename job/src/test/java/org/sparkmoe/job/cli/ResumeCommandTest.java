@@ -109,6 +109,35 @@ final class ResumeCommandTest {
   }
 
   @Test
+  void aRunOfANameIsComputedOnce() throws IOException {
+    Cli.execute(Map.of(), command("--run-id", "day 1")).isDone();
+    FileTime written = Files.getLastModifiedTime(run.resolve("manifest.json"));
+    assertThat(run.resolve("manifest.json")).content().contains("\"run_id\" : \"day 1\"");
+
+    for (String more : List.of("--no-report", "--overwrite", "--resume")) {
+      assertThat(Cli.execute(Map.of(), command("--run-id", "day 1", more)).isDone().out())
+          .contains("results  " + run, "was finished before");
+    }
+    Cli.execute(Map.of(), command("--run-id", "day 1", "--limit", "7"))
+        .isRefused("holds another run", "--limit was none, now it is 7", "--overwrite");
+    Cli.execute(Map.of(), command("--run-id", "day 2"))
+        .isRefused("holds another run", "it is --run-id day 1, this one is day 2", "--overwrite");
+    Cli.execute(Map.of(), command()).isRefused("exists", "--overwrite");
+    assertThat(Files.getLastModifiedTime(run.resolve("manifest.json"))).isEqualTo(written);
+
+    assertThat(
+            Cli.execute(Map.of(), command("--run-id", "day 2", "--overwrite", "--limit", "7"))
+                .isDone()
+                .out())
+        .contains("7 tokens");
+    Cli.execute(Map.of(), command("--run-id", " ")).isRefused("--run-id must be one line");
+    List<String> layers = Cli.with(command("--run-id", "a"), "--layer", null);
+    layers.addAll(List.of("--layers", "1"));
+    Cli.execute(Map.of(), Cli.with(layers, "--input", "x{layer}"))
+        .isRefused("--run-id a is of one run", "--layers 1");
+  }
+
+  @Test
   void anUnfinishedRunIsGoneOnWith(SparkSession spark) throws IOException {
     interrupt(spark);
 
