@@ -33,6 +33,7 @@ final class Bench {
         case SCALING -> settings.shapes().forEach(new ScalingBench(settings, report)::run);
         case MEMORY -> settings.shapes().forEach(new MemoryBench(settings, report)::run);
         case JOB -> settings.shapes().forEach(new JobBench(settings, report)::run);
+        case SQL -> new SqlBench(settings, report).run();
       }
     }
   }

@@ -56,7 +56,8 @@ final class BenchCommand implements Callable<Integer> {
       description =
           "What to measure: layer (beside all peers), gemm (one product beside OpenBLAS), scaling"
               + " (bf16 weights, twice the tokens, twice the experts), memory, job (the Spark job"
-              + " beside its own kernels). Default: all.")
+              + " beside its own kernels), sql (SQL functions beside the job's batches). Default:"
+              + " all.")
   private List<String> parts;
 
   @Option(
@@ -121,6 +122,13 @@ final class BenchCommand implements Callable<Integer> {
   private int jobTokens;
 
   @Option(
+      names = "--sql-rows",
+      paramLabel = "N",
+      defaultValue = "1000000",
+      description = "Rows of the tables that SQL functions run over. Default: 1000000.")
+  private int sqlRows;
+
+  @Option(
       names = "--threads",
       paramLabel = "N",
       description = "Threads of everybody. Default: all cores.")
@@ -162,6 +170,9 @@ final class BenchCommand implements Callable<Integer> {
         "the folder of --markdown %s does not exist".formatted(markdown));
     tokens.forEach(count -> requireTokens("--tokens", count));
     requireTokens("--job-tokens", jobTokens);
+    require(
+        sqlRows >= 1000 && sqlRows <= 1_000_000_000,
+        "--sql-rows %d is outside 1000 to 1000000000".formatted(sqlRows));
     return new Settings(
         chosen("--parts", parts, List.of(Part.values()), Part::option),
         chosen("--shape", shapes, Shape.ALL, Shape::name),
@@ -175,6 +186,7 @@ final class BenchCommand implements Callable<Integer> {
             : chosen("--peers", peers, List.of(Peer.values()), Peer::option),
         chosen("--weights", List.of(weights), List.of(DType.values()), Figures::name).getFirst(),
         jobTokens,
+        sqlRows,
         team,
         seconds);
   }

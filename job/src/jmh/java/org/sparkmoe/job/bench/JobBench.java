@@ -1,18 +1,12 @@
 package org.sparkmoe.job.bench;
 
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
-import java.util.Properties;
-import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -35,7 +29,6 @@ import org.sparkmoe.kernels.bench.RoutingKind;
 import org.sparkmoe.kernels.bench.Shape;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.udfs.plan.Reduction;
-import org.sparkmoe.udfs.sql.MoeFunctionCatalog;
 
 /**
  * The whole job, from reading tokens to the commit of its tables, beside the same layer over the
@@ -78,7 +71,7 @@ final class JobBench {
               .formatted(
                   shape, Figures.count(settings.jobTokens()), Figures.name(settings.weights())));
       List<List<String>> rows = new ArrayList<>();
-      SparkSession spark = session();
+      SparkSession spark = BenchSession.start(settings);
       try (JobFiles files = JobFiles.write(weights, batch)) {
         for (Backend backend : settings.backends()) {
           Alone alone = alone(weights, files, backend, batch);
@@ -220,32 +213,6 @@ final class JobBench {
       LayerProof.checkLayer(
           "the job on " + backend, weights, SAMPLES, x, out, LayerProof.tolerance(backend));
     }
-  }
-
-  /** With the settings that {@code job/bin/moe} gives a run. */
-  private SparkSession session() {
-    SparkSession.Builder builder =
-        SparkSession.builder()
-            .appName("Spark MoE bench")
-            .master("local[%d]".formatted(settings.threads()))
-            .config("spark.ui.enabled", "false")
-            .config("spark.driver.bindAddress", "127.0.0.1")
-            .config("spark.driver.host", "127.0.0.1");
-    defaults().forEach((key, value) -> builder.config(key, value));
-    SparkSession spark = builder.getOrCreate();
-    MoeFunctionCatalog.register(spark);
-    return spark;
-  }
-
-  private static Map<String, String> defaults() {
-    Properties file = new Properties();
-    try (InputStream in = JobBench.class.getResourceAsStream("/spark-defaults.conf")) {
-      file.load(in);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-    return file.stringPropertyNames().stream()
-        .collect(Collectors.toMap(key -> key, key -> file.getProperty(key).strip()));
   }
 
   private List<String> row(String name, double seconds, Alone alone) {

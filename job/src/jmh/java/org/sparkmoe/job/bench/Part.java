@@ -13,7 +13,9 @@ enum Part {
   /** What our layer holds, packed and while it runs. */
   MEMORY,
   /** The whole Spark job beside its own kernels. */
-  JOB;
+  JOB,
+  /** The SQL functions beside the job's batches. */
+  SQL;
 
   /** The name in options. */
   String option() {
