@@ -49,6 +49,27 @@ final class MoeFunctionCatalogTest {
         .containsExactly(1f, Float.NaN);
   }
 
+  /** Rows that come out of a shuffle hold arrays in Spark's own layout. */
+  @Test
+  void nullElementsOfShuffledArraysBecomeNan(SparkSession spark) {
+    for (int at : new int[] {1, 64, 65, 130}) {
+      var vectors =
+          spark
+              .sql(
+                  "SELECT transform(sequence(1, 130), i -> IF(i = %d, NULL, float(i))) AS v"
+                      .formatted(at))
+              .repartition(1);
+      var decoded =
+          vectors
+              .selectExpr("moe.decode(moe.encode(v, 'f32'), 'f32') AS v")
+              .selectExpr(
+                  "filter(transform(v, (x, i) -> IF(isnan(x), i + 1, NULL)), x -> x IS NOT NULL)")
+              .first();
+
+      assertThat(decoded.getList(0)).as("null at %d", at).isEqualTo(List.of(at));
+    }
+  }
+
   @Test
   void nullsStayNull(SparkSession spark) {
     assertThat(one(spark, "moe.decode(NULL, 'f32')").isNullAt(0)).isTrue();
