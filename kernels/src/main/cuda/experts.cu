@@ -1,50 +1,14 @@
 // The feed-forward of mixture-of-experts layers over rows sorted by expert, for compute capability 8.0 and later.
-//
-// Every output is one sum over k in ascending order, made by one thread block: no bit depends on the other rows of a
-// batch, on their number or on the order of the blocks.
 
-#include "experts.cuh"
+#include "tiles.cuh"
 
 namespace {
 
-__device__ __forceinline__ void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, __nv_bfloat16) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-__device__ __forceinline__ void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, __half) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-__device__ __forceinline__ void ldmatrix(uint32_t (&r)[4], uint32_t address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(address));
-}
-
-__device__ __forceinline__ void copyAsync(uint32_t to, const void* from) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;\n" ::"r"(to), "l"(from));
-}
-__device__ __forceinline__ void commit() { asm volatile("cp.async.commit_group;\n"); }
-template <int N>
-__device__ __forceinline__ void waitAllBut() {
-  asm volatile("cp.async.wait_group %0;\n" ::"n"(N));
-}
-
 // Tensor cores: a block of 4 warps, each of which makes 64 x 64 of a tile of 128 rows x 128 sums.
-constexpr int kTileCols = 128;
-constexpr int kDepth = 64;   // of k, in one stage: rows of 128 bytes in shared memory
+constexpr int kSlices = 4;
 constexpr int kStages = 3;
-constexpr int kThreads = 128;
-constexpr int kOperandBytes = 128 * kDepth * 2;
+constexpr int kThreads = Place<kSlices>::kThreads;
 constexpr int kStageBytes = 2 * kOperandBytes;
-
-// 16-byte chunk `chunk` of row `row`, such that eight rows of the same chunk lie in different banks.
-__device__ __forceinline__ uint32_t swizzled(int row, int chunk) { return row * 128 + ((chunk ^ (row & 7)) << 4); }
 
 // The 128 x 128 sums over k of a tile: rows of `a`, and rows of `b` (outputs) that each thread copies from `bFrom`
 // on, every `bStride` rows, up to row `bRows`.
@@ -81,16 +45,7 @@ __device__ __forceinline__ void sums(
     }
   };
 
-#pragma unroll
-  for (int m = 0; m < 4; m++) {
-#pragma unroll
-    for (int n = 0; n < 8; n++) {
-#pragma unroll
-      for (int c = 0; c < 4; c++) {
-        acc[m][n][c] = 0.0f;
-      }
-    }
-  }
+  clear(acc);
   const int steps = k / kDepth;
 #pragma unroll
   for (int step = 0; step < kStages - 1; step++) {
@@ -116,7 +71,7 @@ __device__ __forceinline__ void sums(
       ldmatrix(bf[set][n], stage + kOperandBytes + swizzled(bLaneRow + n * 16, kk * 2 + bLaneChunk));
     }
   };
-  constexpr int kSlices = kDepth / 16;
+  constexpr int kSteps = kDepth / 16;
   waitAllBut<kStages - 2>();
   __syncthreads();
   read(0, base, 0);
@@ -125,8 +80,8 @@ __device__ __forceinline__ void sums(
     const uint32_t stage = base + (step % kStages) * kStageBytes;
     const uint32_t next = base + ((step + 1) % kStages) * kStageBytes;
 #pragma unroll
-    for (int kk = 0; kk < kSlices; kk++) {
-      if (kk == kSlices - 1) {
+    for (int kk = 0; kk < kSteps; kk++) {
+      if (kk == kSteps - 1) {
         // The next stage has arrived, and after the barrier nobody reads this one any more.
         waitAllBut<kStages - 2>();
         __syncthreads();
@@ -152,16 +107,6 @@ __device__ __forceinline__ void sums(
   }
 }
 
-// The rows of a tile that this thread copies; past the last one the last one again, which is not stored.
-__device__ __forceinline__ void tileRows(const Tile& tile, const int* rowOfOrNull, int (&rows)[8]) {
-#pragma unroll
-  for (int i = 0; i < 8; i++) {
-    int row = (threadIdx.x >> 3) + 16 * i;
-    row = tile.first + (row < tile.rows ? row : tile.rows - 1);
-    rows[i] = rowOfOrNull == nullptr ? row : rowOfOrNull[row];
-  }
-}
-
 template <typename T, bool GATED>
 __device__ __forceinline__ void inner(
     const T* x, const int* tokenOfOrNull, const Tile* tiles, const Expert<T>* experts, T* out, int k, int cols,
@@ -170,7 +115,7 @@ __device__ __forceinline__ void inner(
   const Expert<T> expert = experts[tile.expert];
   const int first = blockIdx.x * (GATED ? kTileCols / 2 : kTileCols);
   int rows[8];
-  tileRows(tile, tokenOfOrNull, rows);
+  tileRows<kSlices>(tile, tokenOfOrNull, rows);
   float acc[4][8][4];
   // Gated: outputs of gate and up alternate by eights, so that a thread holds both sums of an output.
   const int row = threadIdx.x >> 3;
@@ -180,56 +125,7 @@ __device__ __forceinline__ void inner(
   } else {
     sums<T>(acc, x, rows, expert.w1, first + row, 16, cols, k);
   }
-  // Through shared memory, so that the formula is compiled once and a warp writes whole rows.
-  extern __shared__ __align__(128) unsigned char memory[];
-  float* shared = (float*)memory;
-  constexpr int kPitch = kTileCols + 4;
-  const int lane = threadIdx.x & 31;
-  const int warpRow = (threadIdx.x >> 5) & 1;
-  const int warpCol = threadIdx.x >> 6;
-  waitAllBut<0>();
-  __syncthreads();
-#pragma unroll
-  for (int m = 0; m < 4; m++) {
-#pragma unroll
-    for (int n = 0; n < 8; n++) {
-      float* to = shared + (warpRow * 64 + m * 16 + (lane >> 2)) * kPitch + warpCol * 64 + n * 8 + (lane & 3) * 2;
-      *(float2*)to = make_float2(acc[m][n][0], acc[m][n][1]);
-      *(float2*)(to + 8 * kPitch) = make_float2(acc[m][n][2], acc[m][n][3]);
-    }
-  }
-  __syncthreads();
-  // A thread makes four outputs of every kStep-th row.
-  constexpr int kQuads = (GATED ? kTileCols / 2 : kTileCols) / 4;
-  constexpr int kStep = kThreads / kQuads;
-  const int output = threadIdx.x % kQuads * 4;
-  const int col = first + output;
-  if (col >= stride) {
-    return;
-  }
-  float gateBias[4];
-  float upBias[4];
-#pragma unroll
-  for (int c = 0; c < 4; c++) {
-    gateBias[c] = expert.b1 != nullptr && col + c < cols ? expert.b1[col + c] : 0.0f;
-    upBias[c] = GATED && expert.b3 != nullptr && col + c < cols ? expert.b3[col + c] : 0.0f;
-  }
-  const float* from = shared + (GATED ? (output >> 3) * 16 + (output & 7) : output);
-#pragma unroll 1
-  for (int at = threadIdx.x / kQuads; at < tile.rows; at += kStep) {
-    const float4 gates = *(const float4*)(from + at * kPitch);
-    const float4 ups = GATED ? *(const float4*)(from + at * kPitch + 8) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-    const float gate[4] = {gates.x, gates.y, gates.z, gates.w};
-    const float up[4] = {ups.x, ups.y, ups.z, ups.w};
-    T value[4];
-#pragma unroll
-    for (int c = 0; c < 4; c++) {
-      // The padding is read by the next product.
-      narrow(col + c < cols ? activate<true>(activation, gate[c] + gateBias[c], up[c] + upBias[c]) : 0.0f, value[c]);
-    }
-    *(uint2*)(out + (int64_t)(tile.first + at) * stride + col) =
-        make_uint2(pack(value[0], value[1]), pack(value[2], value[3]));
-  }
+  finishInner<T, GATED, kSlices>(acc, tile, expert.b1, expert.b3, out, first, cols, stride, activation);
 }
 
 template <typename T>
@@ -239,43 +135,10 @@ __device__ __forceinline__ void outer(
   const Expert<T> expert = experts[tile.expert];
   const int first = blockIdx.x * kTileCols;
   int rows[8];
-  tileRows(tile, nullptr, rows);
+  tileRows<kSlices>(tile, nullptr, rows);
   float acc[4][8][4];
   sums<T>(acc, x, rows, expert.w2, first + (threadIdx.x >> 3), 16, cols, k);
-  const int lane = threadIdx.x & 31;
-  const int warpRow = (threadIdx.x >> 5) & 1;
-  const int warpCol = threadIdx.x >> 6;
-#pragma unroll
-  for (int n = 0; n < 8; n++) {
-    const int col = first + warpCol * 64 + n * 8 + (lane & 3) * 2;
-    float bias[2];
-#pragma unroll
-    for (int c = 0; c < 2; c++) {
-      bias[c] = expert.b2 != nullptr && col + c < cols ? expert.b2[col + c] : 0.0f;
-    }
-#pragma unroll
-    for (int m = 0; m < 4; m++) {
-#pragma unroll
-      for (int half = 0; half < 2; half++) {
-        const int at = warpRow * 64 + m * 16 + half * 8 + (lane >> 2);
-        if (at < tile.rows) {
-          float* to = out + (int64_t)(tile.first + at) * cols + col;
-          float low = acc[m][n][half * 2] + bias[0];
-          float high = acc[m][n][half * 2 + 1] + bias[1];
-          if ((cols & 1) == 0 && col < cols) {
-            *(float2*)to = make_float2(low, high);
-          } else {
-            if (col < cols) {
-              to[0] = low;
-            }
-            if (col + 1 < cols) {
-              to[1] = high;
-            }
-          }
-        }
-      }
-    }
-  }
+  finishOuter<kSlices>(acc, tile, expert.b2, out, first, cols);
 }
 
 // f32: a block of 256 threads, each of which makes 4 x 4 of a tile of 64 x 64 sums with fused multiply-add.

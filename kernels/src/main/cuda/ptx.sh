@@ -6,12 +6,15 @@ resources=../resources/org/sparkmoe/kernels/cuda
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+headers="codes.cuh experts.cuh tiles.cuh"
+
 # compile NAME TARGET ISA: nvcc names the newest ISA it knows, which old drivers refuse to read. The code is one of ISA,
 # as ptxas proves.
 compile() {
   nvcc -O3 -std=c++17 -arch="compute_$2" -ptx "$1.cu" -o "$work/new.ptx"
   {
-    echo "// SHA-256 of experts.cuh and $1.cu: $(cat experts.cuh "$1.cu" | sha256sum | cut -d ' ' -f 1)"
+    # shellcheck disable=SC2086 # words
+    echo "// SHA-256 of $headers $1.cu: $(cat $headers "$1.cu" | sha256sum | cut -d ' ' -f 1)"
     sed "s/^\.version .*/.version $3/" "$work/new.ptx"
   } >"$work/$1.ptx"
   ptxas -arch="sm_$2" --warn-on-spills "$work/$1.ptx" -o "$work/$1.cubin"
@@ -19,4 +22,5 @@ compile() {
 }
 
 compile experts 80 7.0
+compile coded 80 7.0
 compile hopper 90a 8.3

@@ -45,10 +45,13 @@ public final class Planner {
     this.backend = backend;
     this.context = context;
     this.hadoop = hadoop;
-    this.schemes =
-        request.activationQuant() == JobRequest.ActivationQuant.NONE
-            ? LayerSchemes.NONE
-            : layer.schemes();
+    this.schemes = schemes(request, layer);
+  }
+
+  private static LayerSchemes schemes(JobRequest request, MoeLayer layer) {
+    return request.activationQuant() == JobRequest.ActivationQuant.NONE
+        ? LayerSchemes.NONE
+        : layer.schemes();
   }
 
   /**
@@ -72,7 +75,8 @@ public final class Planner {
   private static Planner of(
       JobRequest request, MoeLayer layer, Configuration hadoop, SparkContext context) {
     NativeCache.nameFolder(hadoop.get(NativeCache.FOLDER_PROPERTY));
-    Selection backend = BackendSelector.select(request.backend(), formats(layer));
+    Selection backend =
+        BackendSelector.select(request.backend(), formats(layer), schemes(request, layer));
     request.lanes().ifPresent(n -> DispatchPlanner.requireLanes(n, layer.spec().experts()));
     Planner planner =
         new Planner(request, layer, backend, context, new SerializableConfiguration(hadoop));

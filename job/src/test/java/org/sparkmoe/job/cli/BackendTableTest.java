@@ -26,8 +26,10 @@ final class BackendTableTest {
     assertThat(BackendTable.of(List.of(DType.BF16)))
         .containsExactly("scalar, vector, onednn, onednn-bf16, cuda");
     List<String> mixed =
-        BackendTable.of(List.of(DType.BF16, QuantFormat.of(CodeType.E2M1, ScaleType.E8M0, 1, 32)));
+        BackendTable.of(
+            List.of(
+                DType.BF16, new QuantFormat(CodeType.UINT4, ScaleType.F16, 1, 128, false, true)));
     assertThat(mixed.getFirst()).isEqualTo("scalar, vector, onednn, onednn-bf16");
-    assertThat(mixed.getLast()).startsWith("not cuda: weights stored as e2m1 per 1x32");
+    assertThat(mixed.getLast()).startsWith("not cuda: weights stored as uint4 per 1x128");
   }
 }

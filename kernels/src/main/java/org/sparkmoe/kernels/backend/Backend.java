@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.backend;
 import java.util.Locale;
 import java.util.Optional;
 import org.sparkmoe.kernels.cuda.Cuda;
+import org.sparkmoe.kernels.quant.LayerSchemes;
 import org.sparkmoe.kernels.tensor.QuantFormat;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 
@@ -26,10 +27,27 @@ public enum Backend {
    * does.
    */
   public Optional<String> refusal(WeightFormat format) {
-    return this == CUDA && format instanceof QuantFormat
+    return this == CUDA && format instanceof QuantFormat coded && !unpackedOnGpus(coded)
         ? Optional.of(
             "weights stored as %s are not unpacked on GPUs in this version; use onednn, vector or auto"
                 .formatted(format.label()))
+        : Optional.empty();
+  }
+
+  /** Kernels unpack eight neighbouring codes with one scale. */
+  private static boolean unpackedOnGpus(QuantFormat format) {
+    return !format.ordered() && (format.colSpan() == QuantFormat.ALL || format.colSpan() % 8 == 0);
+  }
+
+  /**
+   * Why it does not compute with activations quantized as {@code schemes}, wherever it runs; empty
+   * where it does.
+   */
+  public Optional<String> refusal(LayerSchemes schemes) {
+    return this == CUDA && schemes.quantizesIntermediates()
+        ? Optional.of(
+            "intermediates are not quantized on GPUs in this version; give --activation-quant none,"
+                + " or use onednn, vector or auto")
         : Optional.empty();
   }
 

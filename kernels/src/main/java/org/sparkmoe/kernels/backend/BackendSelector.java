@@ -8,6 +8,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.sparkmoe.kernels.quant.LayerSchemes;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 
 /** Chooses a backend from facts. Pure: the same request and probes always give the same choice. */
@@ -80,24 +81,40 @@ public final class BackendSelector {
     }
   }
 
-  /** As {@link #select(Request, Probes, Collection)}, with the facts of this JVM. */
+  /** As below, with the facts of this JVM and for activations that are not quantized. */
   public static Selection select(Request request, Collection<WeightFormat> formats) {
-    return select(request, Probes.gather(request.candidates()), formats);
+    return select(request, formats, LayerSchemes.NONE);
+  }
+
+  /** As {@link #select(Request, Probes, Collection, LayerSchemes)}, with the facts of this JVM. */
+  public static Selection select(
+      Request request, Collection<WeightFormat> formats, LayerSchemes schemes) {
+    return select(request, Probes.gather(request.candidates()), formats, schemes);
+  }
+
+  /** As below, for activations that are not quantized. */
+  public static Selection select(Request request, Probes probes, Collection<WeightFormat> formats) {
+    return select(request, probes, formats, LayerSchemes.NONE);
   }
 
   /**
-   * The first candidate that {@code probes} do not refuse, and that does not refuse the weights.
+   * The first candidate that {@code probes} do not refuse, and that refuses neither the weights nor
+   * the activations.
    *
    * @param formats how weights are stored
+   * @param schemes how activations are quantized
    * @throws BackendUnavailableException where all are refused, with every reason
    */
-  public static Selection select(Request request, Probes probes, Collection<WeightFormat> formats) {
+  public static Selection select(
+      Request request, Probes probes, Collection<WeightFormat> formats, LayerSchemes schemes) {
     List<Refusal> refusals = new ArrayList<>();
     for (Backend candidate : request.candidates()) {
       Optional<String> reason =
-          Stream.concat(
+          Stream.of(
                   probes.refusal(candidate).stream(),
-                  formats.stream().flatMap(format -> probes.refusal(candidate, format).stream()))
+                  formats.stream().flatMap(format -> probes.refusal(candidate, format).stream()),
+                  candidate.refusal(schemes).stream())
+              .flatMap(reasons -> reasons)
               .findFirst();
       if (reason.isEmpty()) {
         return new Selection(candidate, List.copyOf(refusals));

@@ -225,9 +225,9 @@ public final class Gpu implements AutoCloseable {
     return driver;
   }
 
-  /** Rows of a tile of the products with weights of {@code type}. */
-  public int tileRows(DType type) {
-    return kernels.products().get(type).tileRows();
+  /** Rows that products with weights stored as {@code format} compute together. */
+  public int rowsTogether(WeightFormat format) {
+    return kernels.products(format).rowsTogether();
   }
 
   Kernels kernels() {
@@ -237,7 +237,7 @@ public final class Gpu implements AutoCloseable {
   /** The GPU, its driver, and what makes products in bf16 and f16. */
   @Override
   public String toString() {
-    return "%s, %s kernels".formatted(info, kernels.products().get(DType.BF16));
+    return "%s, %s kernels".formatted(info, kernels.products(DType.BF16));
   }
 
   /** Gives everything back, the context last. Only for one that is not shared with the process. */

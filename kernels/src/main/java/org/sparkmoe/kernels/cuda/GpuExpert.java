@@ -4,6 +4,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.QuantizedMatrix;
+import org.sparkmoe.kernels.tensor.Weight;
 
 /**
  * The projections of an expert in the memory of a GPU: addresses, 0 for what is absent.
@@ -25,7 +27,7 @@ public record GpuExpert(
   /**
    * Copies an expert to {@code gpu}.
    *
-   * @param w1 I × H of the type of {@code shape}, like the others
+   * @param w1 I × H, stored as {@code shape} says, like the others
    * @param w3OrNull absent where the shape is not gated
    * @param arena owns the memory on the GPU
    * @throws CudaException where the GPU has no room, with what is free
@@ -33,9 +35,9 @@ public record GpuExpert(
   public static GpuExpert upload(
       Gpu gpu,
       GpuShape shape,
-      Matrix w1,
-      Matrix w3OrNull,
-      Matrix w2,
+      Weight w1,
+      Weight w3OrNull,
+      Weight w2,
       float[] b1OrNull,
       float[] b3OrNull,
       float[] b2OrNull,
@@ -44,10 +46,10 @@ public record GpuExpert(
       MemorySegment memory = gpu.allocate(shape.bytes(), arena);
       Writer writer = new Writer(gpu, staging, memory.address());
       // w3 behind w1: kernels read both as one tensor.
-      long first = writer.matrix(w1, shape.paddedHidden(), shape.innerBytes());
+      long first = writer.weight(w1, shape.paddedHidden(), shape.innerBytes());
       long third =
-          w3OrNull == null ? 0 : writer.matrix(w3OrNull, shape.paddedHidden(), shape.innerBytes());
-      long second = writer.matrix(w2, shape.paddedIntermediate(), shape.outerBytes());
+          w3OrNull == null ? 0 : writer.weight(w3OrNull, shape.paddedHidden(), shape.innerBytes());
+      long second = writer.weight(w2, shape.paddedIntermediate(), shape.outerBytes());
       return new GpuExpert(
           shape,
           memory,
@@ -58,7 +60,7 @@ public record GpuExpert(
           writer.bias(b3OrNull),
           writer.bias(b2OrNull),
           writer.put(
-              gpu.kernels().products().get(shape.type()).note(shape, first, second, staging),
+              gpu.kernels().products(shape.weights()).note(shape, first, second, staging),
               GpuShape.NOTE_BYTES));
     }
   }
@@ -80,7 +82,19 @@ public record GpuExpert(
       this.next = start;
     }
 
-    long matrix(Matrix matrix, int stride, long bytes) {
+    long weight(Weight weight, int stride, long bytes) {
+      return switch (weight) {
+        case Matrix plain -> matrix(plain, stride, bytes);
+        case QuantizedMatrix quantized -> put(image(quantized, stride), bytes);
+      };
+    }
+
+    private MemorySegment image(QuantizedMatrix matrix, int stride) {
+      return new QuantLayout(matrix.format(), matrix.rows(), matrix.cols(), stride)
+          .image(matrix, staging);
+    }
+
+    private long matrix(Matrix matrix, int stride, long bytes) {
       MemorySegment data = matrix.data();
       if (matrix.cols() != stride) {
         long rowBytes = matrix.dtype().bytes(matrix.cols());

@@ -1,21 +1,31 @@
 package org.sparkmoe.kernels.cuda;
 
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.QuantFormat;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 
 /**
  * The sizes of an expert on the GPU. Its inputs are padded with zeros to whole stages of the
  * kernels' pipelines.
  *
- * @param type of weights, rows and intermediate
+ * @param weights how the projections are stored
  * @param hidden H
  * @param intermediate I
  * @param gated whether there is an up projection
  */
-public record GpuShape(DType type, int hidden, int intermediate, boolean gated) {
+public record GpuShape(WeightFormat weights, int hidden, int intermediate, boolean gated) {
   /** Bytes that kernels may keep beside an expert. */
   static final int NOTE_BYTES = 2 * TensorMaps.BYTES;
 
   private static final int STAGE = 64;
+
+  /** The type of rows and intermediates: that of plain weights, bf16 beside quantized ones. */
+  DType type() {
+    return switch (weights) {
+      case DType plain -> plain;
+      case QuantFormat _ -> DType.BF16;
+    };
+  }
 
   /** H, padded. */
   int paddedHidden() {
@@ -29,12 +39,28 @@ public record GpuShape(DType type, int hidden, int intermediate, boolean gated) 
 
   /** Bytes of w1, and of w3. */
   long innerBytes() {
-    return Gpu.aligned(type.bytes((long) intermediate * paddedHidden()));
+    return switch (weights) {
+      case DType plain -> Gpu.aligned(plain.bytes((long) intermediate * paddedHidden()));
+      case QuantFormat format -> Gpu.aligned(innerLayout(format).bytes());
+    };
   }
 
   /** Bytes of w2. */
   long outerBytes() {
-    return Gpu.aligned(type.bytes((long) hidden * paddedIntermediate()));
+    return switch (weights) {
+      case DType plain -> Gpu.aligned(plain.bytes((long) hidden * paddedIntermediate()));
+      case QuantFormat format -> Gpu.aligned(outerLayout(format).bytes());
+    };
+  }
+
+  /** Where the parts of w1, and of w3, lie. */
+  QuantLayout innerLayout(QuantFormat format) {
+    return new QuantLayout(format, intermediate, hidden, paddedHidden());
+  }
+
+  /** Where the parts of w2 lie. */
+  QuantLayout outerLayout(QuantFormat format) {
+    return new QuantLayout(format, hidden, intermediate, paddedIntermediate());
   }
 
   /** Bytes of a bias of {@code values} values. */
@@ -50,7 +76,7 @@ public record GpuShape(DType type, int hidden, int intermediate, boolean gated) 
 
   /** Bytes that a row takes on its way through the kernels. */
   long rowBytes() {
-    return type.bytes(paddedHidden() + paddedIntermediate()) + DType.F32.bytes(hidden);
+    return type().bytes(paddedHidden() + paddedIntermediate()) + DType.F32.bytes(hidden);
   }
 
   private static int padded(int values) {

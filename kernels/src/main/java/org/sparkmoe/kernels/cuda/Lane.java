@@ -64,7 +64,7 @@ public final class Lane implements AutoCloseable {
   public void load(
       GpuShape experts, int count, MemorySegment x, int[] tokenOfOrNull, int rowCount) {
     shape = experts;
-    products = gpu.kernels().products().get(shape.type());
+    products = gpu.kernels().products(shape.weights());
     boolean gathers = tokenOfOrNull != null;
     long hidden = shape.hidden();
     long wide = tokens.of(DType.F32.bytes(count * hidden));

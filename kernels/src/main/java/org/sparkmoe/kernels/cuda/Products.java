@@ -19,6 +19,11 @@ interface Products {
   /** Rows of an expert that one thread block computes, at most. */
   int tileRows();
 
+  /** Rows that are computed together, whether they are there or not: those of a tile, or fewer. */
+  default int rowsTogether() {
+    return tileRows();
+  }
+
   /**
    * What the kernels want to know of an expert beside its addresses, at most {@link
    * GpuShape#NOTE_BYTES}; nothing where they want nothing.

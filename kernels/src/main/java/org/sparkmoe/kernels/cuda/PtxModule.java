@@ -7,6 +7,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
+import org.sparkmoe.kernels.tensor.CodeType;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
@@ -71,8 +72,8 @@ record PtxModule(Driver driver, long handle) {
     }
   }
 
-  /** The kernel for weights of {@code type}. */
-  Kernel kernel(String name, DType type, int sharedBytes) {
+  /** The kernel for weights of {@code type}: a {@link DType} or a {@link CodeType}. */
+  Kernel kernel(String name, Enum<?> type, int sharedBytes) {
     return kernel(name + "_" + type.name().toLowerCase(Locale.ROOT), sharedBytes);
   }
 }

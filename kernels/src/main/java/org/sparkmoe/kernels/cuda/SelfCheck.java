@@ -1,14 +1,24 @@
 package org.sparkmoe.kernels.cuda;
 
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import org.sparkmoe.kernels.tensor.CodeType;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.E4m3;
+import org.sparkmoe.kernels.tensor.E8m0;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.QuantFormat;
+import org.sparkmoe.kernels.tensor.QuantizedMatrix;
+import org.sparkmoe.kernels.tensor.ScaleType;
+import org.sparkmoe.kernels.tensor.Weight;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 
 /**
- * Trial experts for every type of weights, with and without an up projection, because a wrong
- * kernel says nothing. Their sizes are no whole tiles and take several stages.
+ * Trial experts for every type of weights and codes, with and without an up projection, because a
+ * wrong kernel says nothing. Their sizes are no whole tiles and take several stages.
  */
 final class SelfCheck {
   private static final int ROWS = 5;
@@ -16,6 +26,19 @@ final class SelfCheck {
   private static final int INTERMEDIATE = 72;
   private static final double F32_TOLERANCE = 1e-5;
   private static final double TOLERANCE = 1e-2;
+
+  /** Every kernel, every type of scales, and groups along both sides. */
+  private static final List<WeightFormat> FORMATS =
+      List.of(
+          DType.F32,
+          DType.BF16,
+          DType.F16,
+          QuantFormat.of(CodeType.E4M3, ScaleType.F32, 128, 128),
+          QuantFormat.of(CodeType.INT8, ScaleType.BF16, 1, QuantFormat.ALL),
+          new QuantFormat(CodeType.UINT8, ScaleType.F16, 1, 64, true, false),
+          new QuantFormat(CodeType.UINT4, ScaleType.F16, 1, 32, true, false),
+          QuantFormat.of(CodeType.E2M1, ScaleType.E4M3, 1, 16),
+          QuantFormat.of(CodeType.E2M1, ScaleType.E8M0, 1, 32));
 
   private static final GpuActivation RELU2 = new GpuActivation(9, 0, 0, Float.POSITIVE_INFINITY);
 
@@ -26,13 +49,13 @@ final class SelfCheck {
   /** What is wrong, or an empty string. */
   static String failure(Gpu gpu) {
     try {
-      for (DType type : DType.values()) {
-        double error = Math.max(error(gpu, type, false), error(gpu, type, true));
-        double limit = type == DType.F32 ? F32_TOLERANCE : TOLERANCE;
+      for (WeightFormat format : FORMATS) {
+        double error = Math.max(error(gpu, format, false), error(gpu, format, true));
+        double limit = format == DType.F32 ? F32_TOLERANCE : TOLERANCE;
         // a NaN is a failure too
         if (!(error <= limit)) {
           return "%s computes wrongly: experts in %s have a relative error of %.2g, limit %.0g; use vector"
-              .formatted(gpu, type, error, limit);
+              .formatted(gpu, format.label(), error, limit);
         }
       }
       return "";
@@ -41,13 +64,13 @@ final class SelfCheck {
     }
   }
 
-  private static double error(Gpu gpu, DType type, boolean gated) {
+  private static double error(Gpu gpu, WeightFormat format, boolean gated) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment x = values(DType.F32, ROWS * HIDDEN, 1, arena);
-      Matrix w1 = matrix(type, INTERMEDIATE, HIDDEN, 3, arena);
-      Matrix w2 = matrix(type, HIDDEN, INTERMEDIATE, 5, arena);
-      Matrix w3OrNull = gated ? matrix(type, INTERMEDIATE, HIDDEN, 7, arena) : null;
-      GpuShape shape = new GpuShape(type, HIDDEN, INTERMEDIATE, gated);
+      Weight w1 = weight(format, INTERMEDIATE, HIDDEN, 3, arena);
+      Weight w2 = weight(format, HIDDEN, INTERMEDIATE, 5, arena);
+      Weight w3OrNull = gated ? weight(format, INTERMEDIATE, HIDDEN, 7, arena) : null;
+      GpuShape shape = new GpuShape(format, HIDDEN, INTERMEDIATE, gated);
       GpuExpert expert = GpuExpert.upload(gpu, shape, w1, w3OrNull, w2, null, null, null, arena);
       MemorySegment y = arena.allocate(x.byteSize());
       try (Lane lane = gpu.lane()) {
@@ -60,7 +83,7 @@ final class SelfCheck {
   }
 
   private static double error(
-      MemorySegment x, Matrix w1, Matrix w3OrNull, Matrix w2, MemorySegment y) {
+      MemorySegment x, Weight w1, Weight w3OrNull, Weight w2, MemorySegment y) {
     double difference = 0;
     double norm = 0;
     for (int row = 0; row < ROWS; row++) {
@@ -85,7 +108,7 @@ final class SelfCheck {
     return Math.sqrt(difference / norm);
   }
 
-  private static double dot(Matrix w, int output, MemorySegment x, int row) {
+  private static double dot(Weight w, int output, MemorySegment x, int row) {
     double sum = 0;
     for (int h = 0; h < HIDDEN; h++) {
       sum += w.value(output, h) * DType.F32.get(x, (long) row * HIDDEN + h);
@@ -93,8 +116,39 @@ final class SelfCheck {
     return sum;
   }
 
-  private static Matrix matrix(DType type, int rows, int cols, int seed, Arena arena) {
-    return new Matrix(values(type, rows * cols, seed, arena), type, rows, cols);
+  private static Weight weight(WeightFormat format, int rows, int cols, int seed, Arena arena) {
+    return switch (format) {
+      case DType type -> new Matrix(values(type, rows * cols, seed, arena), type, rows, cols);
+      case QuantFormat coded -> quantized(coded, rows, cols, seed, arena);
+    };
+  }
+
+  /** Codes without a pattern, none of them NaN, and scales between 1/64 and 1/8. */
+  private static QuantizedMatrix quantized(
+      QuantFormat format, int rows, int cols, int seed, Arena arena) {
+    MemorySegment codes = arena.allocate(rows * format.codes().bytes(cols));
+    for (long i = 0; i < codes.byteSize(); i++) {
+      byte code = (byte) (127 * value(7L * i + seed));
+      codes.set(JAVA_BYTE, i, (code & E4m3.NAN) == E4m3.NAN ? 0 : code);
+    }
+    long count = format.scaleCount(rows, cols);
+    MemorySegment scales = arena.allocate(count * format.scales().bytes());
+    MemorySegment zeros = arena.allocate(format.zeros() ? count : 0);
+    for (long i = 0; i < count; i++) {
+      float scale = 0x1p-6f + Math.abs(value(11L * i + seed)) / 8;
+      switch (format.scales()) {
+        case F32 -> DType.F32.set(scales, i, scale);
+        case BF16 -> DType.BF16.set(scales, i, scale);
+        case F16 -> DType.F16.set(scales, i, scale);
+        case E4M3 -> scales.set(JAVA_BYTE, i, (byte) E4m3.encode(scale));
+        case E8M0 -> scales.set(JAVA_BYTE, i, (byte) E8m0.encodeUp(scale));
+      }
+      if (format.zeros()) {
+        zeros.set(JAVA_BYTE, i, (byte) (i % 13));
+      }
+    }
+    return new QuantizedMatrix(
+        codes, format, rows, cols, scales, 1, format.zeros() ? zeros : null, null);
   }
 
   private static MemorySegment values(DType type, int count, int seed, Arena arena) {

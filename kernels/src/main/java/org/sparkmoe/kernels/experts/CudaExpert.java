@@ -6,9 +6,9 @@ import org.sparkmoe.kernels.cuda.GpuExpert;
 /**
  * An expert in the memory of the GPU.
  *
- * @param tileRows rows of a tile of its products
+ * @param rowsTogether rows that its products compute together
  */
-record CudaExpert(GpuExpert memory, GpuActivation activation, int tileRows)
+record CudaExpert(GpuExpert memory, GpuActivation activation, int rowsTogether)
     implements PreparedExpert {
   @Override
   public int hidden() {
@@ -22,7 +22,7 @@ record CudaExpert(GpuExpert memory, GpuActivation activation, int tileRows)
 
   @Override
   public long computedRows(int rows) {
-    return Math.ceilDiv(rows, tileRows) * (long) tileRows;
+    return Math.ceilDiv(rows, rowsTogether) * (long) rowsTogether;
   }
 
   @Override

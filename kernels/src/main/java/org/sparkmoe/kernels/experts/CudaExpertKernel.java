@@ -17,16 +17,16 @@ import org.sparkmoe.kernels.gemm.ScalarGemm;
 import org.sparkmoe.kernels.gemm.VectorGemm;
 import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.tensor.DType;
-import org.sparkmoe.kernels.tensor.Matrix;
 import org.sparkmoe.kernels.tensor.Weight;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
- * Experts on an NVIDIA GPU, where their weights stay. Rows and intermediates are rounded to the
- * type of the weights, and sums are f32: within 1e-2 relative per row of {@link ScalarExpertKernel}
- * for bf16 and f16, within 1e-5 for f32. The router and the gate of a shared expert stay on the
- * CPU, because a last digit there changes the choice of experts.
+ * Experts on an NVIDIA GPU, where their weights stay in their stored width. Rows and intermediates
+ * are rounded to the type of the weights, beside quantized ones to bf16 like the weights that those
+ * stand for, and sums are f32: within 1e-2 relative per row of {@link ScalarExpertKernel}, within
+ * 1e-5 for f32. The router and the gate of a shared expert stay on the CPU, because a last digit
+ * there changes the choice of experts.
  */
 public final class CudaExpertKernel implements ExpertKernel {
   private final Gemm gemm = Probes.vectorModuleLoaded() ? new VectorGemm() : new ScalarGemm();
@@ -58,8 +58,8 @@ public final class CudaExpertKernel implements ExpertKernel {
   /**
    * Copies an expert to the GPU.
    *
-   * @throws IllegalArgumentException where the projections do not have one type of f32, bf16 and
-   *     f16, or the intermediate is quantized
+   * @throws IllegalArgumentException where the projections are not all stored in one way, or in one
+   *     that {@link Backend#refusal(WeightFormat)} names, or the intermediate is quantized
    * @throws CudaException where the GPU has no room
    */
   @Override
@@ -74,43 +74,40 @@ public final class CudaExpertKernel implements ExpertKernel {
       throw new IllegalArgumentException(
           "a quantized intermediate does not run on cuda; use onednn or vector");
     }
-    Matrix w1 = plain(weights.w1());
-    Matrix w3OrNull = weights.w3().map(CudaExpertKernel::plain).orElse(null);
-    Matrix w2 = plain(weights.w2());
-    requireOneType(w1, w2);
-    if (w3OrNull != null) {
-      requireOneType(w1, w3OrNull);
-    }
+    WeightFormat format = weights.w1().format();
+    requireUnpacked(format);
+    requireOneFormat(format, weights.w2());
+    weights.w3().ifPresent(w3 -> requireOneFormat(format, w3));
     GpuShape shape =
-        new GpuShape(w1.dtype(), weights.hidden(), weights.intermediate(), activation.gated());
+        new GpuShape(format, weights.hidden(), weights.intermediate(), activation.gated());
     GpuExpert expert =
         GpuExpert.upload(
             gpu,
             shape,
-            w1,
-            w3OrNull,
-            w2,
+            weights.w1(),
+            weights.w3OrNull(),
+            weights.w2(),
             weights.b1OrNull(),
             weights.b3OrNull(),
             weights.b2OrNull(),
             arena);
-    return new CudaExpert(expert, code(activation), gpu.tileRows(shape.type()));
+    return new CudaExpert(expert, code(activation), gpu.rowsTogether(format));
   }
 
-  private static Matrix plain(Weight weight) {
-    if (weight instanceof Matrix matrix) {
-      return matrix;
-    }
-    throw new IllegalArgumentException(
-        "weights stored as %s do not run on cuda; use onednn or vector"
-            .formatted(weight.format().label()));
+  private static void requireUnpacked(WeightFormat format) {
+    Backend.CUDA
+        .refusal(format)
+        .ifPresent(
+            reason -> {
+              throw new IllegalArgumentException(reason);
+            });
   }
 
-  private static void requireOneType(Matrix w1, Matrix other) {
-    if (w1.dtype() != other.dtype()) {
+  private static void requireOneFormat(WeightFormat format, Weight other) {
+    if (!other.format().equals(format)) {
       throw new IllegalArgumentException(
           "projections in %s and %s do not run on cuda together; use onednn or vector"
-              .formatted(w1.dtype(), other.dtype()));
+              .formatted(format.label(), other.format().label()));
     }
   }
 
@@ -139,11 +136,8 @@ public final class CudaExpertKernel implements ExpertKernel {
   @Override
   public long preparedBytes(
       WeightFormat in, WeightFormat down, int hidden, int intermediate, boolean gated) {
-    if (!(in instanceof DType type)) {
-      throw new IllegalArgumentException(
-          "weights stored as %s do not run on cuda; use onednn or vector".formatted(in.label()));
-    }
-    return new GpuShape(type, hidden, intermediate, gated).bytes();
+    requireUnpacked(in);
+    return new GpuShape(in, hidden, intermediate, gated).bytes();
   }
 
   @Override

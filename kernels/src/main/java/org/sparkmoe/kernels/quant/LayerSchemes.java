@@ -26,6 +26,11 @@ public record LayerSchemes(
         || sharedInner.needsAllTokens();
   }
 
+  /** Whether kernels have to quantize what is between their products. */
+  public boolean quantizesIntermediates() {
+    return !inner.equals(ScaledScheme.NONE) || !sharedInner.equals(ScaledScheme.NONE);
+  }
+
   /** Whether the magnitudes of the intermediates have to be known before they can be quantized. */
   public boolean needsInnerPeaks() {
     return inner.needsAllTokens() || sharedInner.needsAllTokens();

@@ -10,6 +10,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.sparkmoe.kernels.backend.BackendSelector.Request;
 import org.sparkmoe.kernels.backend.BackendSelector.Selection;
+import org.sparkmoe.kernels.quant.ActivationScheme;
+import org.sparkmoe.kernels.quant.LayerSchemes;
+import org.sparkmoe.kernels.quant.ScaledScheme;
 import org.sparkmoe.kernels.tensor.CodeType;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.QuantFormat;
@@ -19,6 +22,9 @@ final class BackendSelectorTest {
   private static final Optional<String> NO_ONEDNN = Optional.of("libdnnl.so.3 is missing");
   private static final Optional<String> NO_GPU = Optional.of("there is no libcuda.so.1");
   private static final Probes MODERN = new Probes(true, 256, true, NO_ONEDNN, NO_ONEDNN, NO_GPU);
+
+  private static final Probes WITH_GPU =
+      new Probes(true, 256, true, Optional.empty(), Optional.empty(), Optional.empty());
 
   @Test
   void autoTakesTheFastestAndKeepsTheRefusals() {
@@ -40,9 +46,7 @@ final class BackendSelectorTest {
 
   @Test
   void aGpuComesFirst() {
-    Probes probes =
-        new Probes(true, 256, true, Optional.empty(), Optional.empty(), Optional.empty());
-    assertThat(BackendSelector.select(Request.auto(), probes, List.of(DType.BF16)))
+    assertThat(BackendSelector.select(Request.auto(), WITH_GPU, List.of(DType.BF16)))
         .hasToString("cuda");
   }
 
@@ -115,18 +119,45 @@ final class BackendSelectorTest {
 
   @Test
   void whatABackendDoesNotUnpackIsARefusalOfIts() {
-    QuantFormat mxfp4 = QuantFormat.of(CodeType.E2M1, ScaleType.E8M0, 1, 32);
-    assertThat(Backend.CUDA.refusal(mxfp4).orElseThrow())
+    QuantFormat ordered = new QuantFormat(CodeType.UINT4, ScaleType.F16, 1, 128, false, true);
+    assertThat(Backend.CUDA.refusal(ordered).orElseThrow())
         .isEqualTo(
-            "weights stored as e2m1 per 1x32, e8m0 scales are not unpacked on GPUs in this"
-                + " version; use onednn, vector or auto");
+            "weights stored as uint4 per 1x128, f16 scales, act-order are not unpacked on GPUs in"
+                + " this version; use onednn, vector or auto");
     assertThat(Backend.CUDA.refusal(DType.BF16)).isEmpty();
+    QuantFormat mxfp4 = QuantFormat.of(CodeType.E2M1, ScaleType.E8M0, 1, 32);
     for (Backend backend : Backend.values()) {
-      assertThat(backend.refusal(mxfp4).isPresent()).isEqualTo(backend == Backend.CUDA);
+      assertThat(backend.refusal(ordered).isPresent()).isEqualTo(backend == Backend.CUDA);
+      assertThat(backend.refusal(mxfp4)).isEmpty();
     }
     Selection selection =
-        BackendSelector.select(Request.auto(), MODERN, List.of(DType.BF16, mxfp4));
-    assertThat(selection.backend()).isEqualTo(Backend.VECTOR);
+        BackendSelector.select(Request.auto(), WITH_GPU, List.of(DType.BF16, ordered));
+    assertThat(selection.backend()).isEqualTo(Backend.ONEDNN);
+  }
+
+  @Test
+  void groupsThatKernelsCannotUnpackAreRefused() {
+    assertThat(Backend.CUDA.refusal(QuantFormat.of(CodeType.INT8, ScaleType.F32, 1, 12)))
+        .isPresent();
+    assertThat(
+            Backend.CUDA.refusal(QuantFormat.of(CodeType.INT8, ScaleType.F32, 1, QuantFormat.ALL)))
+        .isEmpty();
+  }
+
+  @Test
+  void quantizedIntermediatesAreRefusedOnGpusOnly() {
+    ScaledScheme fp8 = ScaledScheme.dynamic(ActivationScheme.MXFP8);
+    LayerSchemes schemes = new LayerSchemes(fp8, fp8, ScaledScheme.NONE, ScaledScheme.NONE);
+    Selection selection =
+        BackendSelector.select(Request.auto(), WITH_GPU, List.of(DType.BF16), schemes);
+    assertThat(selection)
+        .hasToString(
+            "onednn (cuda: intermediates are not quantized on GPUs in this version; give"
+                + " --activation-quant none, or use onednn, vector or auto)");
+    LayerSchemes input =
+        new LayerSchemes(fp8, ScaledScheme.NONE, ScaledScheme.NONE, ScaledScheme.NONE);
+    assertThat(BackendSelector.select(Request.auto(), WITH_GPU, List.of(DType.BF16), input))
+        .hasToString("cuda");
   }
 
   /** oneDNN multiplies what our own code unpacks. */

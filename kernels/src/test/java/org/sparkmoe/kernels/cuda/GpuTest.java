@@ -129,7 +129,7 @@ final class GpuTest {
             .filter(call -> call.matches("cu(Stream|Event)Create = .*|cuModuleLoad.*"))
             .map(call -> call.replaceAll(".* = ", ""))
             .toList();
-    assertThat(made).hasSize(2 + 3 * Gpu.LANES);
+    assertThat(made).hasSize(3 + 3 * Gpu.LANES);
     List<String> gone =
         fake.calls.stream()
             .filter(call -> call.matches("cu(Stream|Event)Destroy.*|cuModuleUnload.*"))

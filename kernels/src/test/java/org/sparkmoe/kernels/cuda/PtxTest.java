@@ -1,5 +1,6 @@
 package org.sparkmoe.kernels.cuda;
 
+import static java.util.Locale.ROOT;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -10,32 +11,40 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.sparkmoe.kernels.tensor.CodeType;
 
 /** The PTX in the jar is what its source and the command in {@code ptx.sh} make. */
 final class PtxTest {
   private static final Path SOURCES = Path.of("src/main/cuda");
 
+  private static final List<String> HEADERS = List.of("codes.cuh", "experts.cuh", "tiles.cuh");
+
   @ParameterizedTest
-  @ValueSource(strings = {"experts", "hopper"})
+  @ValueSource(strings = {"experts", "coded", "hopper"})
   void thePtxBelongsToItsSource(String name) throws IOException, NoSuchAlgorithmException {
     assumeTrue(Files.exists(SOURCES), "the tests run outside their module");
     ByteArrayOutputStream sources = new ByteArrayOutputStream();
-    sources.write(Files.readAllBytes(SOURCES.resolve("experts.cuh")));
+    for (String header : HEADERS) {
+      sources.write(Files.readAllBytes(SOURCES.resolve(header)));
+    }
     sources.write(Files.readAllBytes(SOURCES.resolve(name + ".cu")));
     byte[] hash = MessageDigest.getInstance("SHA-256").digest(sources.toByteArray());
     assertThat(PtxModule.ptx(name + ".ptx"))
-        .as("run kernels/src/main/cuda/ptx.sh after a change of %s.cu or experts.cuh", name)
+        .as("run kernels/src/main/cuda/ptx.sh after a change of %s.cu or a .cuh", name)
         .startsWith(
-            "// SHA-256 of experts.cuh and %s.cu: %s\n"
-                .formatted(name, HexFormat.of().formatHex(hash)));
+            "// SHA-256 of %s %s.cu: %s\n"
+                .formatted(String.join(" ", HEADERS), name, HexFormat.of().formatHex(hash)));
   }
 
   @Test
   void thePtxIsForOldDriversAndGpusToo() {
-    assertThat(PtxModule.ptx(Kernels.PORTABLE)).contains("\n.version 7.0\n", "\n.target sm_80\n");
+    for (String old : List.of(Kernels.PORTABLE, Kernels.CODED)) {
+      assertThat(PtxModule.ptx(old)).contains("\n.version 7.0\n", "\n.target sm_80\n");
+    }
     assertThat(PtxModule.ptx(Kernels.HOPPER)).contains("\n.version 8.3\n", "\n.target sm_90a\n");
   }
 
@@ -49,6 +58,12 @@ final class PtxTest {
     }
     for (String name : new String[] {"combine", "scatter", "gather"}) {
       assertThat(portable).contains(".visible .entry %s(".formatted(name));
+    }
+    for (CodeType codes : CodeType.values()) {
+      for (String name : new String[] {"inner_gated", "inner_plain", "outer"}) {
+        assertThat(PtxModule.ptx(Kernels.CODED))
+            .contains(".visible .entry %s_%s(".formatted(name, codes.name().toLowerCase(ROOT)));
+      }
     }
     for (String type : new String[] {"bf16", "f16"}) {
       for (String name : new String[] {"inner_gated", "inner_plain", "outer"}) {

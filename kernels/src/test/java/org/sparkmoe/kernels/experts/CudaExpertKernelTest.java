@@ -2,6 +2,7 @@ package org.sparkmoe.kernels.experts;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.lang.foreign.Arena;
 import java.util.Arrays;
@@ -9,6 +10,8 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.testing.NeedsGpu;
@@ -27,7 +30,12 @@ final class CudaExpertKernelTest extends ExpertKernelContract {
   }
 
   @Override
-  boolean computesQuantized() {
+  boolean computes(QuantizedTensors.Kind kind) {
+    return Backend.CUDA.refusal(kind.format()).isEmpty();
+  }
+
+  @Override
+  boolean quantizesIntermediates() {
     return false;
   }
 
@@ -148,19 +156,67 @@ final class CudaExpertKernelTest extends ExpertKernelContract {
     try (Arena arena = Arena.ofConfined()) {
       assertThatThrownBy(() -> kernel().prepare(mixed, Activation.SILU, arena))
           .hasMessage(
-              "projections in BF16 and F16 do not run on cuda together; use onednn or vector");
+              "projections in bf16 and f16 do not run on cuda together; use onednn or vector");
+    }
+  }
+
+  /** Real sizes: many stages, groups that end within them, and tiles with all numbers of rows. */
+  @ParameterizedTest
+  @MethodSource("kinds")
+  void unpackedWeightsKeepTheirBitsInBatchesOfAnySize(QuantizedTensors.Kind kind) {
+    assumeTrue(computes(kind), kind + " is refused");
+    RandomTensors random = new RandomTensors(73);
+    int hidden = 1000;
+    ExpertWeights weights = QuantizedTensors.expert(hidden, 520, true, kind, random);
+    int rows = 260;
+    float[] x = random.normals(rows * hidden, 1 / kind.size());
+    float[] all = forward(kernel(), weights, Activation.SILU, x);
+    float[] some = Arrays.copyOf(x, 3 * hidden);
+    Rows.assertClose(
+        Arrays.copyOf(all, some.length),
+        RoundedExpert.forward(weights, Activation.SILU, some),
+        hidden,
+        tolerance(),
+        kind + ", " + random);
+    for (int count : new int[] {1, 15, 16, 17, 32, 33, 64, 100, 127, 128, 129}) {
+      int from = (rows - count) * hidden;
+      Rows.assertSameBits(
+          forward(kernel(), weights, Activation.SILU, Arrays.copyOfRange(x, from, x.length)),
+          Arrays.copyOfRange(all, from, all.length),
+          kind + ", " + count + " rows, " + random);
     }
   }
 
   @Test
-  void refusesQuantizedWeights() {
-    QuantizedTensors.Kind kind = QuantizedTensors.kinds().getFirst();
-    ExpertWeights weights = QuantizedTensors.expert(64, 64, false, kind, new RandomTensors(5));
+  void quantizedExpertsNeedNoUpProjection() {
+    Activation relu2 = new Activation(Activation.Kind.RELU2_NO_MUL, 1, 1, 3);
+    for (QuantizedTensors.Kind kind : kinds().stream().filter(this::computes).toList()) {
+      RandomTensors random = new RandomTensors(79);
+      ExpertWeights gated = QuantizedTensors.expert(200, 150, false, kind, random);
+      ExpertWeights weights = new ExpertWeights(gated.w1(), null, gated.w2(), null, null, null);
+      float[] x = random.normals(40 * 200, 1 / kind.size());
+      Rows.assertClose(
+          forward(kernel(), weights, relu2, x),
+          RoundedExpert.forward(weights, relu2, x),
+          200,
+          tolerance(),
+          kind + ", " + random);
+    }
+  }
+
+  @Test
+  void refusesActOrderAndQuantizedIntermediates() {
+    QuantizedTensors.Kind ordered =
+        kinds().stream().filter(kind -> kind.format().ordered()).findFirst().orElseThrow();
+    ExpertWeights a = QuantizedTensors.expert(64, 64, false, ordered, new RandomTensors(5));
+    ExpertWeights b = new RandomTensors(5).expert(8, 16, true, false, DType.BF16);
+    ActivationCodec codec = codecs().get(1);
     try (Arena arena = Arena.ofConfined()) {
-      assertThatThrownBy(() -> kernel().prepare(weights, Activation.SILU, arena))
-          .hasMessage(
-              "weights stored as %s do not run on cuda; use onednn or vector"
-                  .formatted(kind.format().label()));
+      assertThatThrownBy(() -> kernel().prepare(a, Activation.SILU, arena))
+          .hasMessage(Backend.CUDA.refusal(ordered.format()).orElseThrow());
+      assertThatThrownBy(
+              () -> kernel().prepare(b, Activation.SILU, ActivationCodec.NONE, codec, arena))
+          .hasMessage("a quantized intermediate does not run on cuda; use onednn or vector");
     }
   }
 }

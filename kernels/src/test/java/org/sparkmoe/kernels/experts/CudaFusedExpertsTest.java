@@ -1,5 +1,7 @@
 package org.sparkmoe.kernels.experts;
 
+import org.sparkmoe.kernels.backend.Backend;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.testing.NeedsGpu;
 
 @NeedsGpu
@@ -10,8 +12,8 @@ final class CudaFusedExpertsTest extends FusedExpertsContract {
   }
 
   @Override
-  boolean computesQuantized() {
-    return false;
+  boolean computes(WeightFormat format) {
+    return Backend.CUDA.refusal(format).isEmpty();
   }
 
   /** Of the emulation, whose sums can cancel. */

@@ -27,8 +27,13 @@ import org.sparkmoe.kernels.testing.Workspaces;
 abstract class ExpertKernelContract {
   abstract ExpertKernel kernel();
 
-  /** Whether it computes quantized weights and intermediates. */
-  boolean computesQuantized() {
+  /** Whether it computes weights of {@code kind}. */
+  boolean computes(Kind kind) {
+    return true;
+  }
+
+  /** Whether it quantizes intermediates, and computes with several formats in one expert. */
+  boolean quantizesIntermediates() {
     return true;
   }
 
@@ -106,7 +111,7 @@ abstract class ExpertKernelContract {
   @ParameterizedTest
   @MethodSource("kinds")
   void computesQuantizedWeights(Kind kind) {
-    assumeTrue(computesQuantized(), "quantized layers are refused");
+    assumeTrue(computes(kind), kind + " is refused");
     int[][] shapes = {{1, 1, 1}, {2, 33, 207}, {13, 65, 70}, {5, 264, 136}};
     for (int[] shape : shapes) {
       RandomTensors random = new RandomTensors(shape[1]);
@@ -133,7 +138,7 @@ abstract class ExpertKernelContract {
   @ParameterizedTest
   @MethodSource("codecs")
   void quantizesTheIntermediate(ActivationCodec codec) {
-    assumeTrue(computesQuantized(), "quantized layers are refused");
+    assumeTrue(quantizesIntermediates(), "quantized intermediates are refused");
     for (Kind kind : List.of(kinds().get(1), kinds().get(10), kinds().getLast())) {
       RandomTensors random = new RandomTensors(83);
       ExpertWeights weights = QuantizedTensors.expert(75, 300, true, kind, random);
@@ -153,7 +158,7 @@ abstract class ExpertKernelContract {
   /** The codec of plain weights, and weights of several kinds in one expert. */
   @Test
   void mixesFormats() {
-    assumeTrue(computesQuantized(), "quantized layers are refused");
+    assumeTrue(quantizesIntermediates(), "quantized intermediates are refused");
     RandomTensors random = new RandomTensors(89);
     ActivationCodec codec = codecs().get(1);
     ExpertWeights plain = random.expert(75, 300, true, true, DType.BF16);
@@ -175,7 +180,7 @@ abstract class ExpertKernelContract {
   @ParameterizedTest
   @MethodSource("kinds")
   void announcesWhatPreparingTakes(Kind kind) {
-    assumeTrue(computesQuantized(), "quantized layers are refused");
+    assumeTrue(computes(kind), kind + " is refused");
     RandomTensors random = new RandomTensors(97);
     for (int[] shape : new int[][] {{1, 1}, {33, 130}, {128, 64}}) {
       ExpertWeights weights = QuantizedTensors.expert(shape[0], shape[1], false, kind, random);
@@ -191,7 +196,7 @@ abstract class ExpertKernelContract {
   @ParameterizedTest
   @MethodSource("codecs")
   void aQuantizedRowIgnoresItsNeighbours(ActivationCodec codec) {
-    assumeTrue(computesQuantized(), "quantized layers are refused");
+    assumeTrue(quantizesIntermediates(), "quantized intermediates are refused");
     RandomTensors random = new RandomTensors(101);
     for (Kind kind : List.of(kinds().get(1), kinds().get(14))) {
       ExpertWeights weights = QuantizedTensors.expert(65, 70, true, kind, random);
@@ -216,7 +221,7 @@ abstract class ExpertKernelContract {
   @ParameterizedTest
   @MethodSource("int8Codecs")
   void computesInt8ByInt8(ActivationCodec codec) {
-    assumeTrue(computesQuantized(), "quantized layers are refused");
+    assumeTrue(quantizesIntermediates(), "quantized intermediates are refused");
     int[][] shapes = {{1, 1, 1}, {2, 33, 207}, {13, 65, 70}, {300, 40, 24}, {5, 1100, 1030}};
     for (Kind kind : List.of(kinds().get(7), kinds().get(8))) {
       for (int[] shape : shapes) {
@@ -247,7 +252,7 @@ abstract class ExpertKernelContract {
   @ParameterizedTest
   @MethodSource("int8Codecs")
   void nanStaysInItsRowOfInt8(ActivationCodec codec) {
-    assumeTrue(computesQuantized(), "quantized layers are refused");
+    assumeTrue(quantizesIntermediates(), "quantized intermediates are refused");
     RandomTensors random = new RandomTensors(107);
     ExpertWeights weights = QuantizedTensors.expert(33, 40, true, kinds().get(7), random);
     float[] x = random.normals(9 * 33, 1);

@@ -17,6 +17,7 @@ import org.sparkmoe.kernels.experts.FusedExpertsFixture.Case;
 import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.permute.TokenPermutation;
 import org.sparkmoe.kernels.team.Team;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.kernels.testing.Rows;
 
@@ -25,8 +26,8 @@ abstract class FusedExpertsContract {
 
   abstract ExpertKernel kernel();
 
-  /** Whether it computes quantized weights. */
-  boolean computesQuantized() {
+  /** Whether it computes weights stored as {@code format}. */
+  boolean computes(WeightFormat format) {
     return true;
   }
 
@@ -51,7 +52,7 @@ abstract class FusedExpertsContract {
   @ParameterizedTest
   @MethodSource({"cases", "quantized"})
   void standardExpertsWeighAndReduce(Case c) {
-    assumeTrue(computesQuantized() || !c.quantized(), "quantized weights are refused");
+    assumeTrue(computes(c.format()), c + " is refused");
     FusedExperts experts = new StandardExperts(kernel(), WeightAndReduce.NO_OP);
     float[] out = new float[c.tokens() * c.hidden()];
     Arrays.fill(out, Float.NaN);
@@ -62,7 +63,7 @@ abstract class FusedExpertsContract {
   @ParameterizedTest
   @MethodSource({"cases", "quantized"})
   void everyPathGivesTheSameBits(Case c) {
-    assumeTrue(computesQuantized() || !c.quantized(), "quantized weights are refused");
+    assumeTrue(computes(c.format()), c + " is refused");
     float[] reduced = new float[c.tokens() * c.hidden()];
     apply(new StandardExperts(kernel(), WeightAndReduce.NO_OP), c, reduced);
 

@@ -10,7 +10,7 @@ import org.sparkmoe.kernels.permute.ExpertPlacement;
 import org.sparkmoe.kernels.permute.TokenPermutation;
 import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.tensor.DType;
-import org.sparkmoe.kernels.tensor.QuantizedMatrix;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.testing.QuantizedTensors;
 import org.sparkmoe.kernels.testing.RandomTensors;
 
@@ -27,8 +27,8 @@ final class FusedExpertsFixture {
       float[] x,
       List<ExpertWeights> weights) {
 
-    boolean quantized() {
-      return weights.getFirst().w1() instanceof QuantizedMatrix;
+    WeightFormat format() {
+      return weights.getFirst().w1().format();
     }
 
     int tokens() {

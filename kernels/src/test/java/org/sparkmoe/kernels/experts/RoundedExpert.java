@@ -1,15 +1,20 @@
 package org.sparkmoe.kernels.experts;
 
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.QuantizedMatrix;
 import org.sparkmoe.kernels.tensor.Weight;
 
-/** An expert in f64, with rows and the intermediate rounded to the type of the weights. */
+/**
+ * An expert in f64, with rows and the intermediate rounded to the type of the weights. Beside
+ * quantized weights that is bf16, and the weights are too: rounded once to f32, then once to bf16.
+ */
 final class RoundedExpert {
   private RoundedExpert() {}
 
   /** Rows × H from rows × H. */
   static float[] forward(ExpertWeights weights, Activation activation, float[] x) {
-    DType type = (DType) weights.w1().format();
+    DType type = weights.w1().format() instanceof DType plain ? plain : DType.BF16;
     int hidden = weights.hidden();
     float[] y = new float[x.length];
     double[] token = new double[hidden];
@@ -33,9 +38,20 @@ final class RoundedExpert {
   private static double dot(Weight w, int row, double[] x, float[] biasOrNull) {
     double sum = biasOrNull == null ? 0 : biasOrNull[row];
     for (int k = 0; k < w.cols(); k++) {
-      sum += w.value(row, k) * x[k];
+      sum += value(w, row, k) * x[k];
     }
     return sum;
+  }
+
+  private static double value(Weight weight, int row, int k) {
+    return switch (weight) {
+      case Matrix plain -> plain.value(row, k);
+      case QuantizedMatrix coded -> {
+        int group = coded.group(k);
+        float code = coded.format().codes().value(coded.code(row, k));
+        yield rounded(DType.BF16, (code - coded.zero(row, group)) * coded.scale(row, group));
+      }
+    };
   }
 
   private static float rounded(DType type, float value) {

@@ -41,9 +41,19 @@ abstract class PreparedLayerContract {
 
   abstract ExpertKernel kernel();
 
-  /** Whether it computes quantized weights and intermediates. */
-  boolean computesQuantized() {
+  /** Whether it computes weights of {@code kind}. */
+  boolean computes(Kind kind) {
     return true;
+  }
+
+  /** Whether it quantizes intermediates. */
+  boolean quantizesIntermediates() {
+    return true;
+  }
+
+  /** Relative L2 error of a row that the kernel promises beside quantized weights. */
+  double quantizedTolerance() {
+    return 1e-5;
   }
 
   static List<MoeLayerSpec> specs() {
@@ -88,7 +98,7 @@ abstract class PreparedLayerContract {
   @ParameterizedTest
   @MethodSource("kinds")
   void computesAQuantizedLayer(Kind kind) {
-    assumeTrue(computesQuantized(), "quantized layers are refused");
+    assumeTrue(computes(kind), kind + " is refused");
     for (MoeLayerSpec spec : specs().subList(2, 4)) {
       RandomTensors random = new RandomTensors(51);
       HeapLayer weights = HeapLayer.random(spec, kind, random);
@@ -107,7 +117,7 @@ abstract class PreparedLayerContract {
                 x),
             LayerReference.forward(spec, weights, x),
             HIDDEN,
-            1e-5,
+            quantizedTolerance(),
             kind + ", room for " + room + ", " + spec + ", " + random);
       }
     }
@@ -121,7 +131,7 @@ abstract class PreparedLayerContract {
   @ParameterizedTest
   @MethodSource("activations")
   void quantizesActivations(ActivationCodec codec) {
-    assumeTrue(computesQuantized(), "quantized layers are refused");
+    assumeTrue(quantizesIntermediates(), "quantized intermediates are refused");
     Kind kind = kinds().get(1);
     for (MoeLayerSpec spec : specs().subList(2, 4)) {
       RandomTensors random = new RandomTensors(52);
@@ -189,7 +199,7 @@ abstract class PreparedLayerContract {
   @ParameterizedTest
   @MethodSource("specs")
   void showsEveryIntermediateToItsCodec(MoeLayerSpec spec) {
-    assumeTrue(computesQuantized(), "quantized layers are refused");
+    assumeTrue(quantizesIntermediates(), "quantized intermediates are refused");
     RandomTensors random = new RandomTensors(53);
     HeapLayer weights = HeapLayer.random(spec, true, DType.BF16, random);
     int tokens = 70;
