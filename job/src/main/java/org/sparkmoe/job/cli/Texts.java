@@ -35,6 +35,7 @@ final class Texts {
     lines.add("tokens   %s, hidden %s".formatted(table.path(), table.encoding()));
     lines.add("backend  " + planner.backend().backend().option());
     planner.backend().backend().device().ifPresent(device -> lines.add("         on " + device));
+    lines.addAll(GpuTexts.lines(planner));
     for (Refusal refusal : planner.backend().refusals()) {
       lines.add("         not " + refusal);
     }

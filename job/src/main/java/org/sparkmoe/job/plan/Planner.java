@@ -219,6 +219,11 @@ public final class Planner {
         hadoop);
   }
 
+  /** Tokens that a task computes together, at most, on the cluster as it is now. */
+  public int batchTokens() {
+    return LayerPlan.batchTokens(layer.spec(), batchBytes(ClusterFacts.of(context)));
+  }
+
   /** The tasks that an executor runs at a time share a memory bound. */
   private long batchBytes(ClusterFacts cluster) {
     int cores = Math.ceilDiv(cluster.slots(), cluster.executors());

@@ -43,7 +43,7 @@ record DeviceInfo(
     int count = driver.query("cuDeviceGetCount", cuda.deviceGetCount());
     if (ordinal < 0 || ordinal >= count) {
       throw new CudaException(
-          "GPU %d was asked for and %s; set -D%s to one of them"
+          "GPU %d was asked for and %s; set -D%s to one of them, or let Spark give tasks others"
               .formatted(
                   ordinal,
                   count == 0 ? "there is none" : "there are 0 to " + (count - 1),

@@ -10,6 +10,7 @@ import java.util.concurrent.BlockingDeque;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.LinkedBlockingDeque;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 
 /**
  * One GPU: its context, our kernels, its memory, and the lanes that work runs in. All threads of a
@@ -188,6 +189,16 @@ public final class Gpu implements AutoCloseable {
         own.synchronize();
       }
     }
+  }
+
+  /** Batches that are under way at the same time, at most. */
+  public int batches() {
+    return lanes.size();
+  }
+
+  /** What computes with weights stored as {@code format}. */
+  public String kernels(WeightFormat format) {
+    return kernels.products(format).toString();
   }
 
   /** Rows of a batch, at most: so few that most of the memory is for weights. */

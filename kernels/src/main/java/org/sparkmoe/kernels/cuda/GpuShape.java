@@ -79,6 +79,17 @@ public record GpuShape(WeightFormat weights, int hidden, int intermediate, boole
     return type().bytes(paddedHidden() + paddedIntermediate()) + DType.F32.bytes(hidden);
   }
 
+  /**
+   * Bytes that a batch takes on the GPU beside the experts, at most: buffers grow by half.
+   *
+   * @param rows that its tokens make
+   */
+  public long batchBytes(long tokens, long rows) {
+    long once = 2 * DType.F32.bytes(hidden) + type().bytes(paddedHidden());
+    long each = Integer.BYTES + type().bytes(paddedHidden()) + rowBytes();
+    return (tokens * once + rows * each) * 3 / 2;
+  }
+
   private static int padded(int values) {
     return Math.ceilDiv(values, STAGE) * STAGE;
   }

@@ -4,47 +4,44 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
 import java.util.NoSuchElementException;
 
-/**
- * The one GPU of this process. Touching this class loads libcuda; whether that worked stays the
- * same until the process ends.
- */
+/** libcuda and the GPUs of this process. Both stay open until the process ends. */
 final class Library {
   private static final String NAME = "libcuda.so.1";
-  private static final Gpu GPU;
-  private static final String REASON;
-
-  static {
-    Gpu gpu = null;
-    String reason = "";
-    try {
-      gpu = Gpu.open(new Driver(load(NAME)), ordinal());
-    } catch (IllegalStateException | CudaException e) {
-      reason = e.getMessage();
-    } catch (NoSuchElementException e) {
-      reason =
-          "the NVIDIA driver is too old: %s; install driver 450 or later".formatted(e.getMessage());
-    }
-    GPU = gpu;
-    REASON = reason;
-  }
 
   private Library() {}
 
-  /** Why there is none; empty where it is open. */
-  static String reason() {
-    return REASON;
+  /** Touching it loads the library; whether that worked stays the same. */
+  private static final class Loaded {
+    static final Gpus GPUS;
+    static final String REASON;
+
+    static {
+      Gpus gpus = null;
+      String reason = "";
+      try {
+        gpus = new Gpus(new Driver(load(NAME)));
+      } catch (IllegalStateException e) {
+        reason = e.getMessage();
+      } catch (NoSuchElementException e) {
+        reason =
+            "the NVIDIA driver is too old: %s; install driver 450 or later"
+                .formatted(e.getMessage());
+      }
+      GPUS = gpus;
+      REASON = reason;
+    }
   }
 
   /**
-   * The GPU.
+   * GPU {@code ordinal}.
    *
    * @throws IllegalStateException where there is none
    */
-  static Gpu gpu() {
-    if (GPU == null) {
-      throw new IllegalStateException(REASON);
+  static Gpu gpu(int ordinal) {
+    if (Loaded.GPUS == null) {
+      throw new IllegalStateException(Loaded.REASON);
     }
-    return GPU;
+    return Loaded.GPUS.gpu(ordinal);
   }
 
   /**
@@ -63,7 +60,12 @@ final class Library {
     }
   }
 
-  private static int ordinal() {
+  /**
+   * The number of the GPU to use where nobody says.
+   *
+   * @throws IllegalStateException where the property holds none
+   */
+  static int ordinal() {
     String value = System.getProperty(Gpu.DEVICE_PROPERTY, "0");
     try {
       return Integer.parseInt(value);

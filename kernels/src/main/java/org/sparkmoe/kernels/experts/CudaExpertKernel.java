@@ -38,7 +38,12 @@ public final class CudaExpertKernel implements ExpertKernel {
    * @throws IllegalStateException where there is none
    */
   public CudaExpertKernel() {
-    this.gpu = Cuda.gpu();
+    this(Cuda.gpu());
+  }
+
+  /** The kernel of {@code gpu}. */
+  CudaExpertKernel(Gpu gpu) {
+    this.gpu = gpu;
   }
 
   @Override

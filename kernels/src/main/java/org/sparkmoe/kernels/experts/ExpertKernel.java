@@ -3,9 +3,11 @@ package org.sparkmoe.kernels.experts;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.OptionalInt;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendUnavailableException;
 import org.sparkmoe.kernels.backend.Probes;
+import org.sparkmoe.kernels.cuda.Cuda;
 import org.sparkmoe.kernels.gemm.Gemm;
 import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.tensor.DType;
@@ -46,6 +48,24 @@ public sealed interface ExpertKernel
       case ONEDNN_BF16 -> new OneDnnExpertKernel(DType.BF16);
       case CUDA -> new CudaExpertKernel();
     };
+  }
+
+  /**
+   * As {@link #of(Backend)}, on GPU {@code gpu} where the backend computes on one; empty for that
+   * of this process.
+   *
+   * @throws BackendUnavailableException where it cannot run there
+   */
+  static ExpertKernel of(Backend backend, OptionalInt gpu) {
+    if (backend != Backend.CUDA || gpu.isEmpty()) {
+      return of(backend);
+    }
+    Cuda.refusal(gpu.getAsInt())
+        .ifPresent(
+            reason -> {
+              throw new BackendUnavailableException(backend, reason);
+            });
+    return new CudaExpertKernel(Cuda.gpu(gpu.getAsInt()));
   }
 
   /** What it runs on. */

@@ -64,7 +64,8 @@ final class GpuTest {
     assertThatThrownBy(() -> Gpu.open(fake.driver(), 2))
         .isInstanceOf(CudaException.class)
         .hasMessage(
-            "GPU 2 was asked for and there are 0 to 1; set -Dspark.moe.cuda.device to one of them");
+            "GPU 2 was asked for and there are 0 to 1; set -Dspark.moe.cuda.device to one of them,"
+                + " or let Spark give tasks others");
   }
 
   @Test

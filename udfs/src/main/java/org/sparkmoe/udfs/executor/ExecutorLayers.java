@@ -3,6 +3,7 @@ package org.sparkmoe.udfs.executor;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.Map;
+import java.util.OptionalInt;
 import org.sparkmoe.datasets.checkpoint.LayerTensors;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.experts.ExpertKernel;
@@ -24,7 +25,10 @@ final class ExecutorLayers {
   private ExecutorLayers() {}
 
   /** What a run measures with is packed into the experts, so it is another layer. */
-  private record Key(String runId, String fingerprint, Backend backend, LayerCodecs codecs) {}
+  private record Layer(String runId, String fingerprint, Backend backend, LayerCodecs codecs) {}
+
+  /** Every GPU that tasks of an executor are given holds the layer itself. */
+  private record Key(Layer layer, OptionalInt gpu) {}
 
   /**
    * One loaded layer; guarded by {@link #LAYERS}, except that loading happens once, under its own
@@ -36,14 +40,14 @@ final class ExecutorLayers {
     private LayerTensors tensors;
     private PreparedLayer prepared;
 
-    private synchronized PreparedLayer load(LayerPlan plan) {
+    private synchronized PreparedLayer load(LayerPlan plan, OptionalInt gpu) {
       if (prepared == null) {
         NativeCache.nameFolder(plan.hadoop().value().get(NativeCache.FOLDER_PROPERTY));
         LayerTensors opened = plan.layer().open(plan.hadoop().value());
         try {
           prepared =
               PreparedLayer.prepare(
-                  plan.spec(), opened, ExpertKernel.of(plan.backend()), plan.codecs(), store);
+                  plan.spec(), opened, ExpertKernel.of(plan.backend(), gpu), plan.codecs(), store);
         } finally {
           if (prepared == null) {
             opened.close();
@@ -87,18 +91,23 @@ final class ExecutorLayers {
     }
   }
 
-  static Lease acquire(LayerPlan plan) {
-    Key key = new Key(plan.runId(), plan.layer().fingerprint(), plan.backend(), plan.codecs());
+  /**
+   * The layer of {@code plan}, for tasks that Spark gave {@code gpu}, loaded where it is not there.
+   */
+  static Lease acquire(LayerPlan plan, OptionalInt gpu) {
+    Layer wanted =
+        new Layer(plan.runId(), plan.layer().fingerprint(), plan.backend(), plan.codecs());
+    Key key = new Key(wanted, plan.backend() == Backend.CUDA ? gpu : OptionalInt.empty());
     Entry entry;
     synchronized (LAYERS) {
-      closeIdle(key);
+      closeIdle(wanted);
       entry = LAYERS.computeIfAbsent(key, absent -> new Entry());
       entry.store.limit(plan.storeBytes());
       entry.users++;
     }
     boolean loaded = false;
     try {
-      PreparedLayer layer = entry.load(plan);
+      PreparedLayer layer = entry.load(plan, key.gpu());
       layer.setIdle(false);
       loaded = true;
       return new Lease(entry, layer);
@@ -111,11 +120,11 @@ final class ExecutorLayers {
     }
   }
 
-  private static void closeIdle(Key wanted) {
+  private static void closeIdle(Layer wanted) {
     Iterator<Map.Entry<Key, Entry>> entries = LAYERS.entrySet().iterator();
     while (entries.hasNext()) {
       Map.Entry<Key, Entry> candidate = entries.next();
-      if (!candidate.getKey().equals(wanted) && candidate.getValue().users == 0) {
+      if (!candidate.getKey().layer().equals(wanted) && candidate.getValue().users == 0) {
         candidate.getValue().unload();
         entries.remove();
       }

@@ -40,7 +40,8 @@ public final class TaskScope {
 
   /** The layer of {@code plan}, loaded and packed once per executor, until the task completes. */
   public PreparedLayer layer(LayerPlan plan) {
-    ExecutorLayers.Lease lease = ExecutorLayers.acquire(plan);
+    ExecutorLayers.Lease lease =
+        ExecutorLayers.acquire(plan, TaskGpu.of(TaskContext.get().resourcesJMap()));
     onCompletion(lease::close);
     return lease.layer();
   }

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -43,7 +44,7 @@ final class ExecutorLayersTest {
     try (ExecutorService pool = Executors.newFixedThreadPool(CALLERS)) {
       List<Callable<Lease>> asked = new ArrayList<>();
       for (int i = 0; i < CALLERS; i++) {
-        asked.add(() -> ExecutorLayers.acquire(plan));
+        asked.add(() -> ExecutorLayers.acquire(plan, OptionalInt.empty()));
       }
       List<PreparedLayer> layers = new ArrayList<>();
       for (Future<Lease> answer : pool.invokeAll(asked)) {
@@ -87,7 +88,7 @@ final class ExecutorLayersTest {
   @Test
   void layerInUseOutlivesTheOthers() {
     Plans plans = Plans.fixture("olmoe");
-    try (Lease first = ExecutorLayers.acquire(plans.plan())) {
+    try (Lease first = ExecutorLayers.acquire(plans.plan(), OptionalInt.empty())) {
       layerOf(plans.withRunId("another").plan());
       layerOf(Plans.fixture("qwen3_moe").plan());
       use(first.layer());
@@ -104,13 +105,15 @@ final class ExecutorLayersTest {
             plans.layer().formats(),
             plans.layer().sharedFormats().orElse(null),
             ExpertKernel.of(plans.backend()));
-    try (Lease one = ExecutorLayers.acquire(plans.withStoreBytes(memory.least(1)).plan())) {
+    try (Lease one =
+        ExecutorLayers.acquire(plans.withStoreBytes(memory.least(1)).plan(), OptionalInt.empty())) {
       PreparedExpert first = expert(one.layer(), 0);
       assertThat(expert(one.layer(), 0)).isSameAs(first);
       expert(one.layer(), 1);
       assertThat(expert(one.layer(), 0)).as("packed again").isNotSameAs(first);
     }
-    try (Lease two = ExecutorLayers.acquire(plans.withStoreBytes(memory.least(2)).plan())) {
+    try (Lease two =
+        ExecutorLayers.acquire(plans.withStoreBytes(memory.least(2)).plan(), OptionalInt.empty())) {
       PreparedExpert first = expert(two.layer(), 0);
       expert(two.layer(), 1);
       assertThat(expert(two.layer(), 0)).isSameAs(first);
@@ -127,9 +130,9 @@ final class ExecutorLayersTest {
             plans.layer().sharedFormats().orElse(null),
             ExpertKernel.of(plans.backend()));
     Plans tight = plans.withRunId("tight").withStoreBytes(memory.least(1));
-    try (Lease wide = ExecutorLayers.acquire(plans.plan())) {
+    try (Lease wide = ExecutorLayers.acquire(plans.plan(), OptionalInt.empty())) {
       PreparedExpert first = expert(wide.layer(), 0);
-      try (Lease narrow = ExecutorLayers.acquire(tight.plan())) {
+      try (Lease narrow = ExecutorLayers.acquire(tight.plan(), OptionalInt.empty())) {
         expert(narrow.layer(), 0);
         expert(narrow.layer(), 1);
         expert(wide.layer(), 1);
@@ -145,7 +148,7 @@ final class ExecutorLayersTest {
     Path shard = folder.resolve("model.safetensors");
     Path away = Files.move(shard, folder.resolve("away"));
     for (int attempt = 0; attempt < 2; attempt++) {
-      assertThatThrownBy(() -> ExecutorLayers.acquire(plan))
+      assertThatThrownBy(() -> ExecutorLayers.acquire(plan, OptionalInt.empty()))
           .isInstanceOf(InputException.class)
           .hasMessageContaining("model.safetensors");
     }
@@ -158,7 +161,7 @@ final class ExecutorLayersTest {
   }
 
   private static PreparedLayer layerOf(LayerPlan plan) {
-    try (Lease lease = ExecutorLayers.acquire(plan)) {
+    try (Lease lease = ExecutorLayers.acquire(plan, OptionalInt.empty())) {
       return lease.layer();
     }
   }

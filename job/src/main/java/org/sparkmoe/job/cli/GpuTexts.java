@@ -1,0 +1,49 @@
+package org.sparkmoe.job.cli;
+
+import java.util.List;
+import org.sparkmoe.job.plan.Amounts;
+import org.sparkmoe.job.plan.Planner;
+import org.sparkmoe.kernels.backend.Backend;
+import org.sparkmoe.kernels.cuda.Cuda;
+import org.sparkmoe.kernels.cuda.Gpu;
+import org.sparkmoe.kernels.cuda.GpuShape;
+import org.sparkmoe.kernels.layer.MoeLayerSpec;
+import org.sparkmoe.kernels.tensor.WeightFormat;
+
+/** What a run takes of a GPU, as lines; none for other backends. */
+final class GpuTexts {
+  private GpuTexts() {}
+
+  /** For the GPU that the driver of the job sees: executors' are taken to be like it. */
+  static List<String> lines(Planner planner) {
+    if (planner.backend().backend() != Backend.CUDA) {
+      return List.of();
+    }
+    MoeLayerSpec spec = planner.layer().spec();
+    WeightFormat format = planner.layer().formats().in();
+    GpuShape shape =
+        new GpuShape(format, spec.hidden(), spec.intermediate(), spec.activation().gated());
+    Gpu gpu = Cuda.gpu();
+    long tokens = planner.batchTokens();
+    return lines(
+        "%s for %s weights".formatted(gpu.kernels(format), format.label()),
+        Math.min(planner.memory().layer().whole(), planner.memory().store()),
+        gpu.batches(),
+        shape.batchBytes(tokens, tokens * spec.topK()),
+        gpu.freeBytes(),
+        gpu.bytes());
+  }
+
+  static List<String> lines(
+      String kernels, long weights, int batches, long batchBytes, long free, long all) {
+    return List.of(
+        "         kernels %s".formatted(kernels),
+        "         memory of the GPU: weights %s, %d batches of up to %s under way; %s of %s free"
+            .formatted(
+                Amounts.bytes(weights),
+                batches,
+                Amounts.bytes(batchBytes),
+                Amounts.bytes(free),
+                Amounts.bytes(all)));
+  }
+}
