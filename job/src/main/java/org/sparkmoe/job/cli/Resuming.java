@@ -69,7 +69,8 @@ final class Resuming {
     return new InputException("output %s cannot be used: %s".formatted(output, e.getMessage()), e);
   }
 
-  private static String plain(Path path) {
+  /** A path as people write it. */
+  static String plain(Path path) {
     return path.toUri().getScheme().equals("file") ? path.toUri().getPath() : path.toString();
   }
 }

@@ -12,6 +12,7 @@ import org.slf4j.LoggerFactory;
 import org.sparkmoe.job.plan.Amounts;
 import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.job.plan.Planner;
+import org.sparkmoe.job.resume.Resumption.Counts;
 import org.sparkmoe.job.resume.Resumption.Decision;
 import org.sparkmoe.job.resume.Resumption.Decision.GoOn;
 import org.sparkmoe.job.run.LayersDirectory;
@@ -64,7 +65,7 @@ final class RunCommand implements Callable<Integer> {
       order = 35,
       description = {
         "Go on with an unfinished run of the same model, input and options; start afresh where"
-            + " there is none, and do nothing where the run is finished.",
+            + " there is none, and do nothing where the run is finished. Of several layers, each.",
         "With --overwrite, an unfinished or finished run that differs does not stop it.",
       })
   private boolean resume;
@@ -86,13 +87,10 @@ final class RunCommand implements Callable<Integer> {
       if (options.severalLayers()) {
         return runAll(spark, requests);
       }
-      if ((resume || options.named()) && !dryRun) {
-        return goOn(spark, requests.getFirst(), page(spark), spec.commandLine());
-      }
-      PreparedRun prepared = prepare(spark, requests.getFirst());
+      Checked checked = check(spark, requests.getFirst());
       return dryRun
-          ? plan(List.of(prepared))
-          : run(spark, prepared, page(spark), spec.commandLine()).code();
+          ? plan(List.of(checked.prepared()))
+          : go(spark, checked, page(spark), spec.commandLine()).code();
     }
   }
 
@@ -107,17 +105,25 @@ final class RunCommand implements Callable<Integer> {
   private int runAll(SparkSession spark, List<JobRequest> requests) {
     LayersDirectory directory =
         LayersDirectory.open(output, spark.sparkContext().hadoopConfiguration());
-    List<PreparedRun> layers = requests.stream().map(request -> prepare(spark, request)).toList();
+    List<Checked> layers = requests.stream().map(request -> check(spark, request)).toList();
     if (dryRun) {
-      return plan(layers);
+      return plan(layers.stream().map(Checked::prepared).toList());
     }
-    directory.begin();
+    boolean finished =
+        layers.stream().allMatch(layer -> layer.decision() instanceof Decision.Finished)
+            && directory.names(requests.stream().map(JobRequest::layer).toList());
+    if (!finished) {
+      directory.begin();
+    }
     List<Ended> ended = new ArrayList<>();
-    for (PreparedRun layer : layers) {
-      ended.add(run(spark, layer, page(spark), spec.commandLine()));
+    for (Checked layer : layers) {
+      ended.add(go(spark, layer, page(spark), spec.commandLine()));
       spec.commandLine().getOut().println();
     }
-    directory.commit(ended.stream().map(Ended::summary).toList());
+    if (!finished) {
+      directory.commit(ended.stream().map(Ended::layer).toList());
+    }
+    spec.commandLine().getOut().flush();
     return ended.stream().mapToInt(Ended::code).max().orElseThrow();
   }
 
@@ -137,45 +143,80 @@ final class RunCommand implements Callable<Integer> {
     return ExitCode.DONE;
   }
 
-  private static PreparedRun prepare(SparkSession spark, JobRequest request) {
-    RunDirectory.check(
-        request.output(), spark.sparkContext().hadoopConfiguration(), request.overwrite());
-    return PreparedRun.of(spark, request);
+  /** A run that can start, and what is to be done for it. */
+  private record Checked(PreparedRun prepared, Decision decision) {
+
+    static Checked afresh(SparkSession spark, JobRequest request) {
+      RunDirectory.check(
+          request.output(), spark.sparkContext().hadoopConfiguration(), request.overwrite());
+      return new Checked(PreparedRun.of(spark, request), new Decision.Afresh());
+    }
+
+    /** Where a run may have begun, or be finished. */
+    static Checked resumed(SparkSession spark, JobRequest request) {
+      Configuration hadoop = spark.sparkContext().hadoopConfiguration();
+      PreparedRun prepared = PreparedRun.of(spark, request);
+      Decision decision = Resuming.decide(prepared.planner(), prepared.table(), hadoop);
+      return switch (decision) {
+        case Decision.Finished _, Decision.PutInPlace _ -> new Checked(prepared, decision);
+        case Decision.Afresh _ -> {
+          RunDirectory.check(request.output(), hadoop, request.overwrite());
+          yield new Checked(prepared, decision);
+        }
+        case GoOn found -> {
+          RunDirectory.check(request.output(), hadoop, request.overwrite());
+          Planner pinned =
+              Planner.of(found.pinned(request), prepared.planner().layer(), spark.sparkContext());
+          yield new Checked(new PreparedRun(pinned, prepared.table()), decision);
+        }
+      };
+    }
+
+    JobRequest request() {
+      return prepared.planner().request();
+    }
+  }
+
+  private Checked check(SparkSession spark, JobRequest request) {
+    return (resume || options.named()) && !dryRun
+        ? Checked.resumed(spark, request)
+        : Checked.afresh(spark, request);
   }
 
   /** Runs one layer; the exit code. */
   static int run(SparkSession spark, JobRequest request, CommandLine line) {
-    return run(spark, prepare(spark, request), new RunReport(spark, true), line).code();
+    return go(spark, Checked.afresh(spark, request), new RunReport(spark, true), line).code();
   }
 
-  /** Does what is left to do of a run that may have begun, or be finished. */
-  private static int goOn(
-      SparkSession spark, JobRequest request, RunReport page, CommandLine line) {
-    Configuration hadoop = spark.sparkContext().hadoopConfiguration();
-    PreparedRun prepared = PreparedRun.of(spark, request);
-    Decision decision = Resuming.decide(prepared.planner(), prepared.table(), hadoop);
-    if (decision instanceof Decision.Finished finished) {
-      line.getOut().println("results  " + request.output());
-      line.getOut().println("         the run was finished before: nothing is left to do");
-      line.getOut().flush();
-      return exitCode(request, finished.rows(), finished.errors(), line.getErr());
-    }
-    RunDirectory.check(request.output(), hadoop, request.overwrite());
-    if (decision instanceof GoOn found) {
-      Planner planner =
-          Planner.of(found.pinned(request), prepared.planner().layer(), spark.sparkContext());
-      return run(spark, new PreparedRun(planner, prepared.table()), Optional.of(found), page, line)
-          .code();
-    }
-    return run(spark, prepared, page, line).code();
+  private static Ended go(SparkSession spark, Checked run, RunReport page, CommandLine line) {
+    return switch (run.decision()) {
+      case Decision.Afresh _ -> compute(spark, run.prepared(), Optional.empty(), page, line);
+      case GoOn found -> compute(spark, run.prepared(), Optional.of(found), page, line);
+      case Decision.Finished finished -> {
+        line.getOut().println("results  " + run.request().output());
+        line.getOut().println("         the run was finished before: nothing is left to do");
+        yield ended(run.request(), finished.counts(), line);
+      }
+      case Decision.PutInPlace computed -> {
+        line.getOut().println("resume   " + Resuming.plain(computed.staging()));
+        RunDirectory.complete(
+            computed.staging(), run.request().output(), spark.sparkContext().hadoopConfiguration());
+        line.getOut().println("results  " + run.request().output());
+        line.getOut().println("         the run was computed before: now it is in its place");
+        yield ended(run.request(), computed.counts(), line);
+      }
+    };
   }
 
-  private static Ended run(
-      SparkSession spark, PreparedRun prepared, RunReport page, CommandLine line) {
-    return run(spark, prepared, Optional.empty(), page, line);
+  private static Ended ended(JobRequest request, Counts counts, CommandLine line) {
+    line.getOut().flush();
+    return new Ended(
+        new LayersDirectory.Layer(
+            request.layer(), request.output(), counts.rows(), counts.errors(), counts.seconds()),
+        exitCode(request, counts.rows(), counts.errors(), line.getErr()));
   }
 
-  private static Ended run(
+  private static Ended compute(
       SparkSession spark,
       PreparedRun prepared,
       Optional<GoOn> earlier,
@@ -195,11 +236,11 @@ final class RunCommand implements Callable<Integer> {
     }
     Texts.summary(summary).forEach(out::println);
     page.tell(summary, line);
-    return new Ended(summary, exitCode(request, summary.rows(), summary.errors(), line.getErr()));
+    return ended(request, new Counts(summary.rows(), summary.errors(), summary.seconds()), line);
   }
 
   /** A run, and the exit code that it asks for. */
-  private record Ended(RunSummary summary, int code) {}
+  private record Ended(LayersDirectory.Layer layer, int code) {}
 
   /** A line on standard error for people, the log for everybody else. */
   private static Progress progress() {

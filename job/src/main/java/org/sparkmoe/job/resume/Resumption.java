@@ -34,13 +34,11 @@ public final class Resumption {
     /** There is nothing to go on with. */
     record Afresh() implements Decision {}
 
-    /**
-     * The run is there already.
-     *
-     * @param rows rows that it read
-     * @param errors of them that could not be scored
-     */
-    record Finished(long rows, long errors) implements Decision {}
+    /** The run is there already. */
+    record Finished(Counts counts) implements Decision {}
+
+    /** The run is computed, and was being put in its place when its driver was interrupted. */
+    record PutInPlace(Path staging, Counts counts) implements Decision {}
 
     /** An unfinished run is to be gone on with. */
     record GoOn(Path staging, RunState state) implements Decision {
@@ -61,6 +59,23 @@ public final class Resumption {
                     true,
                     request.units().runId()));
       }
+    }
+  }
+
+  /**
+   * What the manifest of a run says of it.
+   *
+   * @param rows rows that it read
+   * @param errors of them that could not be scored
+   * @param seconds that it took
+   */
+  public record Counts(long rows, long errors, double seconds) {
+    private static Counts of(JsonNode manifest) {
+      JsonNode counts = manifest.path("counts");
+      return new Counts(
+          counts.path("rows").asLong(),
+          counts.path("errors").asLong(),
+          manifest.path("seconds").asDouble());
     }
   }
 
@@ -124,6 +139,13 @@ public final class Resumption {
           refusal = refusal == null ? differs(run, difference.get()) : refusal;
         } else if (run.left().isPresent()) {
           refusal = new Refusal(alive(run), true);
+        } else if (run.committing()) {
+          Optional<JsonNode> manifest = manifest(run.staging());
+          if (manifest.isPresent()) {
+            return new Decision.PutInPlace(run.staging(), Counts.of(manifest.get()));
+          }
+          // it was in its place, and went away from there since
+          files.delete(run.staging(), true);
         } else {
           return new Decision.GoOn(run.staging(), state);
         }
@@ -170,10 +192,12 @@ public final class Resumption {
   /** The run at the output itself, where there is one. */
   private Optional<Decision> finished() throws IOException {
     JsonNode manifest;
-    try (InputStream in = files.open(new Path(target, "manifest.json"))) {
-      manifest = new ObjectMapper().readTree(in.readAllBytes());
-    } catch (FileNotFoundException e) {
-      return Optional.empty();
+    try {
+      Optional<JsonNode> found = manifest(target);
+      if (found.isEmpty()) {
+        return Optional.empty();
+      }
+      manifest = found.get();
     } catch (JsonProcessingException e) {
       return different("its manifest cannot be read");
     }
@@ -204,9 +228,15 @@ public final class Resumption {
     if (difference.isPresent()) {
       return different(difference.get());
     }
-    JsonNode counts = manifest.path("counts");
-    return Optional.of(
-        new Decision.Finished(counts.path("rows").asLong(), counts.path("errors").asLong()));
+    return Optional.of(new Decision.Finished(Counts.of(manifest)));
+  }
+
+  private Optional<JsonNode> manifest(Path run) throws IOException {
+    try (InputStream in = files.open(new Path(run, "manifest.json"))) {
+      return Optional.of(new ObjectMapper().readTree(in.readAllBytes()));
+    } catch (FileNotFoundException e) {
+      return Optional.empty();
+    }
   }
 
   private Optional<Decision> different(String difference) {

@@ -16,11 +16,16 @@ import org.apache.hadoop.fs.Path;
  *
  * @param staging the folder
  * @param resumable whether it got so far that it can be gone on with
+ * @param committing whether it is computed, and was being put in its place
  * @param left how long its driver has to be left alone; empty where it has ended
  */
-public record UnfinishedRun(Path staging, boolean resumable, Optional<Duration> left) {
+public record UnfinishedRun(
+    Path staging, boolean resumable, boolean committing, Optional<Duration> left) {
   /** The file that says how to go on. */
   public static final String STATE = "state.json";
+
+  /** The file that says that the run is computed and is being put in its place. */
+  public static final String COMMIT = "commit.json";
 
   /** A new name for a folder that is staged beside {@code target}. */
   public static Path newStaging(Path target) {
@@ -40,7 +45,9 @@ public record UnfinishedRun(Path staging, boolean resumable, Optional<Duration> 
     for (FileStatus status : beside) {
       StateFolder state = StateFolder.of(files, status.getPath());
       if (status.isDirectory() && files.exists(state.folder())) {
-        found.add(new UnfinishedRun(status.getPath(), state.has(STATE), Lease.left(files, state)));
+        found.add(
+            new UnfinishedRun(
+                status.getPath(), state.has(STATE), state.has(COMMIT), Lease.left(files, state)));
       }
     }
     found.sort((a, b) -> a.staging().compareTo(b.staging()));

@@ -3,14 +3,18 @@ package org.sparkmoe.job.run;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -59,6 +63,44 @@ public final class LayersDirectory {
     return new Path(output, "layer=" + layer).toString();
   }
 
+  /**
+   * A layer that is done.
+   *
+   * @param layer its index
+   * @param output its run folder
+   * @param rows that were read
+   * @param errors of them that could not be scored
+   * @param seconds that it took
+   */
+  public record Layer(int layer, String output, long rows, long errors, double seconds) {
+    private Map<String, Object> json() {
+      Map<String, Object> json = new LinkedHashMap<>();
+      json.put("layer", layer);
+      json.put("path", new Path(output).getName());
+      json.put("rows", rows);
+      json.put("tokens", rows - errors);
+      json.put("errors", errors);
+      json.put("seconds", seconds);
+      return json;
+    }
+  }
+
+  /** Whether there is a manifest that names all of {@code layers}. */
+  public boolean names(List<Integer> layers) {
+    try (FSDataInputStream in = files.open(manifest)) {
+      Set<Integer> named = new HashSet<>();
+      new ObjectMapper()
+          .readTree(in.readAllBytes())
+          .path("layers")
+          .forEach(layer -> named.add(layer.path("layer").asInt(-1)));
+      return named.containsAll(layers);
+    } catch (FileNotFoundException | JsonProcessingException e) {
+      return false;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
   /** Takes away the manifest of an earlier run over the same folder: it is not true any more. */
   public void begin() {
     try {
@@ -69,7 +111,7 @@ public final class LayersDirectory {
   }
 
   /** Writes the manifest over all layers. */
-  public void commit(List<RunSummary> layers) {
+  public void commit(List<Layer> layers) {
     Path written = new Path(output, "." + RunDirectory.MANIFEST);
     try {
       try (FSDataOutputStream out = files.create(written, true)) {
@@ -83,23 +125,12 @@ public final class LayersDirectory {
     }
   }
 
-  private static String text(List<RunSummary> layers) throws JsonProcessingException {
+  private static String text(List<Layer> layers) throws JsonProcessingException {
     Map<String, Object> manifest = new LinkedHashMap<>();
     manifest.put("written", Instant.now().toString());
-    manifest.put("layers", layers.stream().map(LayersDirectory::layer).toList());
+    manifest.put("layers", layers.stream().map(Layer::json).toList());
     return new ObjectMapper()
         .enable(SerializationFeature.INDENT_OUTPUT)
         .writeValueAsString(manifest);
-  }
-
-  private static Map<String, Object> layer(RunSummary summary) {
-    Map<String, Object> layer = new LinkedHashMap<>();
-    layer.put("layer", summary.plan().layer().index());
-    layer.put("path", new Path(summary.output()).getName());
-    layer.put("rows", summary.rows());
-    layer.put("tokens", summary.tokens());
-    layer.put("errors", summary.errors());
-    layer.put("seconds", summary.seconds());
-    return layer;
   }
 }

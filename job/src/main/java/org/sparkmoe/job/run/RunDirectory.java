@@ -20,7 +20,8 @@ import org.sparkmoe.job.resume.UnfinishedRun;
 
 /**
  * The folder of one run. Everything is written to a hidden staging folder beside it, which becomes
- * the run folder in one rename: a run that fails leaves nothing under its output path.
+ * the run folder in one rename: a run that fails leaves nothing under its output path. Where a
+ * rename is no single step, {@link StepwiseCommit} says what takes its place.
  */
 public final class RunDirectory implements AutoCloseable {
   static final String MANIFEST = "manifest.json";
@@ -61,6 +62,11 @@ public final class RunDirectory implements AutoCloseable {
         return;
       }
       boolean isRun = files.exists(new Path(target, MANIFEST));
+      if (!isRun && isBeingMoved(files, target)) {
+        throw new InputException(
+            "output %s is a run that was interrupted while it was put there: --resume completes it"
+                .formatted(output));
+      }
       if (!overwrite) {
         throw new InputException(
             "output %s exists; add --overwrite to replace it, or name another folder"
@@ -74,6 +80,15 @@ public final class RunDirectory implements AutoCloseable {
     } catch (IOException | IllegalArgumentException e) {
       throw new InputException("output %s cannot be used: %s".formatted(output, e.getMessage()), e);
     }
+  }
+
+  private static boolean isBeingMoved(FileSystem files, Path target) throws IOException {
+    for (UnfinishedRun run : UnfinishedRun.beside(files, files.makeQualified(target))) {
+      if (run.committing()) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** Opens a staging folder for {@code output}; {@link #check} has been called. */
@@ -105,7 +120,7 @@ public final class RunDirectory implements AutoCloseable {
 
   /**
    * Takes over the staging folder of an earlier driver, under a new name: of several that try, one
-   * succeeds.
+   * succeeds. Where a rename copies, it keeps its name, and the last that tries has it.
    *
    * @throws InputException where another was faster
    */
@@ -113,10 +128,10 @@ public final class RunDirectory implements AutoCloseable {
     try {
       FileSystem files = earlier.getFileSystem(hadoop);
       Path target = files.makeQualified(new Path(output));
-      Path staging = UnfinishedRun.newStaging(target);
+      Path staging = StepwiseCommit.isNeeded(files) ? earlier : UnfinishedRun.newStaging(target);
       boolean renamed;
       try {
-        renamed = files.rename(earlier, staging);
+        renamed = staging.equals(earlier) ? files.exists(earlier) : files.rename(earlier, staging);
       } catch (FileNotFoundException e) {
         renamed = false;
       }
@@ -132,6 +147,20 @@ public final class RunDirectory implements AutoCloseable {
       throw new InputException(
           "the unfinished run in %s cannot be taken over: %s".formatted(earlier, e.getMessage()),
           e);
+    }
+  }
+
+  /**
+   * Puts a run in its place whose driver was interrupted when it did that.
+   *
+   * @throws InputException where that cannot be done
+   */
+  public static void complete(Path staged, String output, Configuration hadoop) {
+    try (RunDirectory directory = takeOver(staged, output, hadoop)) {
+      new StepwiseCommit(directory.files, directory.staging, directory.target).finish();
+      directory.committed = true;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 
@@ -226,25 +255,33 @@ public final class RunDirectory implements AutoCloseable {
   void commit(boolean overwrite) {
     requireOwned();
     try {
-      Path replaced = null;
-      if (files.exists(target)) {
-        if (!overwrite && files.listStatus(target).length > 0) {
-          throw new InputException(
-              "output %s appeared while the job ran; add --overwrite or name another folder"
-                  .formatted(path()));
-        }
-        replaced =
-            new Path(target.getParent(), "." + target.getName() + ".old-" + UUID.randomUUID());
-        rename(target, replaced);
+      if (!overwrite && files.exists(target) && files.listStatus(target).length > 0) {
+        throw new InputException(
+            "output %s appeared while the job ran; add --overwrite or name another folder"
+                .formatted(path()));
       }
-      moveIn(replaced);
-      committed = true;
-      StateFolder.of(files, target).delete();
-      if (replaced != null) {
-        files.delete(replaced, true);
+      if (StepwiseCommit.isNeeded(files)) {
+        new StepwiseCommit(files, staging, target).begin();
+        committed = true;
+      } else {
+        commitInOneStep();
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    }
+  }
+
+  private void commitInOneStep() throws IOException {
+    Path replaced = null;
+    if (files.exists(target)) {
+      replaced = new Path(target.getParent(), "." + target.getName() + ".old-" + UUID.randomUUID());
+      rename(target, replaced);
+    }
+    moveIn(replaced);
+    committed = true;
+    StateFolder.of(files, target).delete();
+    if (replaced != null) {
+      files.delete(replaced, true);
     }
   }
 

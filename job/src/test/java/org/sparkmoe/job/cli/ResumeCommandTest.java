@@ -9,9 +9,6 @@ import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
-import java.util.OptionalInt;
-import java.util.OptionalLong;
 import java.util.stream.Stream;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.BeforeEach;
@@ -23,11 +20,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.sparkmoe.datasets.checkpoint.Fixtures;
 import org.sparkmoe.datasets.tokens.LocalSpark;
 import org.sparkmoe.datasets.tokens.TokenOptions;
-import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.job.run.Interrupted;
 import org.sparkmoe.kernels.backend.BackendSelector;
-import org.sparkmoe.udfs.plan.Reduction;
 
 /** {@code --resume} as a scheduler gives it: always. */
 @ExtendWith(LocalSpark.class)
@@ -66,22 +61,8 @@ final class ResumeCommandTest {
   /** A run of the same request that failed after its routes. */
   private void interrupt(SparkSession spark) {
     JobRequest request =
-        new JobRequest(
-            model,
-            1,
-            TokenOptions.of(input),
-            run.toString(),
-            JobRequest.OutputFormat.PARQUET,
-            BackendSelector.Request.auto(),
-            Optional.of(DispatchMode.REPLICATED),
-            OptionalInt.empty(),
-            JobRequest.Placement.BALANCED,
-            OptionalInt.empty(),
-            Reduction.SLOT_ORDER,
-            JobRequest.ActivationQuant.AUTO,
-            OptionalLong.empty(),
-            false,
-            OptionalLong.empty());
+        Interrupted.request(
+            model, 1, TokenOptions.of(input), run.toString(), BackendSelector.Request.auto());
     assertThat(Interrupted.run(spark, request, 5, 2)).isNotNull();
   }
 

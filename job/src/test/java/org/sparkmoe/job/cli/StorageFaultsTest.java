@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -113,5 +114,59 @@ final class StorageFaultsTest {
   void inputThatVanishes() throws IOException {
     FaultyFileSystem.lose(path -> path.getName().startsWith("part-00001") && routed());
     fails(run("--dispatch", "ep"), ExitCode.FAILED, "a file vanished while the job ran (");
+  }
+
+  private List<Row> outputs(SparkSession spark) {
+    return spark
+        .read()
+        .parquet(folder.resolve("run/outputs").toString())
+        .orderBy("token_id")
+        .collectAsList();
+  }
+
+  /** Where a rename of a folder copies, and so can end in the middle, the manifest comes last. */
+  @Test
+  void aRunThatIsInterruptedOnTheWayToItsPlace(SparkSession spark) throws IOException {
+    run("--dispatch", "replicated").isDone();
+    List<Row> expected = outputs(spark);
+    Path run = folder.resolve("run");
+
+    FaultyFileSystem.deny(path -> path.toString().endsWith("/run/manifest.json"));
+    Outcome failed = run("--dispatch", "replicated", "--overwrite");
+    assertThat(failed.code()).isEqualTo(ExitCode.FAILED);
+    assertThat(failed.err()).startsWith("moe: access was refused (").contains("--resume goes on");
+    assertThat(run.resolve("outputs")).exists();
+    assertThat(run.resolve("manifest.json")).doesNotExist();
+    FaultyFileSystem.heal();
+    run("--overwrite").isRefused("interrupted while it was put there: --resume completes it");
+
+    Path staging = staging();
+    halfMove(run.resolve("outputs"), staging.resolve("outputs"));
+    assertThat(run("--resume").isDone().out())
+        .contains("resume   ", staging.toString(), "now it is in its place");
+    assertThat(outputs(spark)).isEqualTo(expected).hasSize(60);
+    try (Stream<Path> left = Files.list(folder)) {
+      assertThat(left).containsExactly(run);
+    }
+    assertThat(run("--resume").isDone().out()).contains("was finished before");
+  }
+
+  private Path staging() throws IOException {
+    try (Stream<Path> left = Files.list(folder)) {
+      return left.filter(path -> path.getFileName().toString().startsWith(".run.staging-"))
+          .findFirst()
+          .orElseThrow();
+    }
+  }
+
+  /** Of the files of a table, one has not been moved yet, and one is copied and not deleted yet. */
+  private static void halfMove(Path moved, Path staged) throws IOException {
+    List<Path> parts;
+    try (Stream<Path> files = Files.list(moved)) {
+      parts = files.filter(file -> file.getFileName().toString().startsWith("part-")).toList();
+    }
+    Files.createDirectory(staged);
+    Files.move(parts.get(0), staged.resolve(parts.get(0).getFileName()));
+    Files.copy(parts.get(1), staged.resolve(parts.get(1).getFileName()));
   }
 }

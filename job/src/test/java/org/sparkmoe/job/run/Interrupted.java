@@ -5,6 +5,9 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.hadoop.conf.Configuration;
@@ -15,13 +18,17 @@ import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.DataTypes;
 import org.sparkmoe.datasets.tokens.DataFile;
 import org.sparkmoe.datasets.tokens.DataFiles;
+import org.sparkmoe.datasets.tokens.TokenOptions;
 import org.sparkmoe.datasets.tokens.TokenSource;
 import org.sparkmoe.datasets.tokens.TokenTable;
+import org.sparkmoe.job.plan.DispatchMode;
 import org.sparkmoe.job.plan.JobRequest;
 import org.sparkmoe.job.plan.Planner;
 import org.sparkmoe.job.resume.Fingerprint;
 import org.sparkmoe.job.resume.Resumption;
 import org.sparkmoe.job.resume.Resumption.Decision;
+import org.sparkmoe.kernels.backend.BackendSelector;
+import org.sparkmoe.udfs.plan.Reduction;
 import org.sparkmoe.udfs.sql.MoeFunctionCatalog;
 
 /** Runs that fail when a token is read for the n-th time, and what comes after them. */
@@ -33,6 +40,31 @@ public final class Interrupted {
   private static volatile int fatalRead;
 
   private Interrupted() {}
+
+  /** A request that is replicated and leaves everything else to its defaults. */
+  public static JobRequest request(
+      String model,
+      int layer,
+      TokenOptions tokens,
+      String output,
+      BackendSelector.Request backend) {
+    return new JobRequest(
+        model,
+        layer,
+        tokens,
+        output,
+        JobRequest.OutputFormat.PARQUET,
+        backend,
+        Optional.of(DispatchMode.REPLICATED),
+        OptionalInt.empty(),
+        JobRequest.Placement.BALANCED,
+        OptionalInt.empty(),
+        Reduction.SLOT_ORDER,
+        JobRequest.ActivationQuant.AUTO,
+        OptionalLong.empty(),
+        false,
+        OptionalLong.empty());
+  }
 
   /**
    * Runs {@code request} until token {@code id} is read for the {@code read}-th time: the first is

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.stream.Stream;
@@ -20,11 +19,6 @@ final class RunDirectoryTest {
 
   /** Local files that a staging folder cannot be renamed on. */
   public static final class Stubborn extends RawLocalFileSystem {
-    @Override
-    public URI getUri() {
-      return URI.create("stubborn:///");
-    }
-
     @Override
     public boolean rename(org.apache.hadoop.fs.Path from, org.apache.hadoop.fs.Path to)
         throws IOException {
@@ -62,11 +56,12 @@ final class RunDirectoryTest {
   @Test
   void aCommitThatFailsPutsTheEarlierRunBack() throws IOException {
     Configuration conf = new Configuration();
-    conf.setClass("fs.stubborn.impl", Stubborn.class, org.apache.hadoop.fs.FileSystem.class);
+    conf.setClass("fs.file.impl", Stubborn.class, org.apache.hadoop.fs.FileSystem.class);
+    conf.setBoolean("fs.file.impl.disable.cache", true);
     Path run = Files.createDirectory(folder.resolve("run"));
     Files.writeString(run.resolve("manifest.json"), "old");
 
-    try (RunDirectory directory = RunDirectory.open("stubborn:" + run, conf)) {
+    try (RunDirectory directory = RunDirectory.open(run.toString(), conf)) {
       directory.write("manifest.json", "new");
       assertThatThrownBy(() -> directory.commit(true))
           .isInstanceOf(UncheckedIOException.class)
