@@ -302,18 +302,13 @@ final class RunOptions {
    */
   List<JobRequest> requests(String output, boolean overwrite, boolean resume) {
     if (severalLayers()) {
-      if (resume) {
-        throw new InputException(
-            "--resume goes on with one layer, --layers %s asks for a folder of runs; give --layer"
-                .formatted(layers));
-      }
       if (runId != null) {
         throw new InputException(
             "--run-id %s is of one run, --layers %s asks for a folder of runs; give --layer"
                 .formatted(runId, layers));
       }
       return LayerList.parse(layers).stream()
-          .map(index -> request(index, LayersDirectory.ofLayer(output, index), overwrite, false))
+          .map(index -> request(index, LayersDirectory.ofLayer(output, index), overwrite, resume))
           .toList();
     }
     return List.of(request(layer, output, overwrite, resume));

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -17,7 +18,11 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.sparkmoe.datasets.checkpoint.Fixtures;
 import org.sparkmoe.datasets.tokens.LocalSpark;
+import org.sparkmoe.datasets.tokens.TokenOptions;
 import org.sparkmoe.job.cli.Cli.Outcome;
+import org.sparkmoe.job.plan.JobRequest;
+import org.sparkmoe.job.run.Interrupted;
+import org.sparkmoe.kernels.backend.BackendSelector;
 
 /** Runs over several layers, over few tokens, and those that only check. */
 @ExtendWith(LocalSpark.class)
@@ -97,6 +102,53 @@ final class LayersTest {
     assertThat(folder.resolve("runs/manifest.json")).exists();
     execute("--layers", "0,1", "--overwrite").isDone();
     assertThat(folder.resolve("runs/layer=0/manifest.json")).exists();
+  }
+
+  @Test
+  void layersThatAreDoneAreKeptAndTheInterruptedOneIsGoneOnWith(SparkSession spark)
+      throws Exception {
+    List<String> both =
+        Cli.with(run("--layers", "0,1", "--resume", "--dispatch", "replicated"), "--limit", null);
+    Cli.execute(Map.of(), Cli.with(both, "--layers", "0")).isDone();
+    Path manifest = folder.resolve("runs/manifest.json");
+    Files.delete(manifest);
+    FileTime first = Files.getLastModifiedTime(folder.resolve("runs/layer=0/manifest.json"));
+    interrupt(spark, 1);
+
+    Cli.execute(Map.of(), Cli.with(both, "--limit", "4"))
+        .isRefused("layer=0 holds another run: --limit was none, now it is 4");
+    assertThat(Cli.execute(Map.of(), both).isDone().out())
+        .contains("layer=0\n         the run was finished before", "resume   ", "in attempt 2")
+        .contains("results  " + folder.resolve("runs/layer=1"));
+
+    assertThat(Files.getLastModifiedTime(folder.resolve("runs/layer=0/manifest.json")))
+        .isEqualTo(first);
+    JsonNode layers = new ObjectMapper().readTree(manifest.toFile()).get("layers");
+    assertThat(layers).extracting(layer -> layer.get("tokens").asInt()).containsExactly(60, 60);
+    assertThat(layers.get(0).get("seconds").asDouble()).isPositive();
+    FileTime written = Files.getLastModifiedTime(manifest);
+    assertThat(Cli.execute(Map.of(), both).isDone().out().split("was finished before", -1))
+        .hasSize(3);
+    assertThat(Files.getLastModifiedTime(manifest)).isEqualTo(written);
+    try (Stream<Path> left = Files.list(folder.resolve("runs"))) {
+      assertThat(left.map(path -> path.getFileName().toString()))
+          .contains("layer=0", "layer=1", "manifest.json")
+          .noneMatch(name -> name.contains("staging"));
+    }
+  }
+
+  /** Layer {@code layer} of the same run, failed after its routes. */
+  private void interrupt(SparkSession spark, int layer) {
+    Path fixture = Fixtures.folder("qwen2_moe");
+    String tensor = "#model.layers.%d.mlp.input".formatted(layer);
+    JobRequest request =
+        Interrupted.request(
+            fixture.toString(),
+            layer,
+            TokenOptions.of(fixture.resolve("reference.safetensors") + tensor),
+            folder.resolve("runs/layer=" + layer).toString(),
+            BackendSelector.Request.parse("scalar"));
+    assertThat(Interrupted.run(spark, request, 3, 2)).isNotNull();
   }
 
   @Test
