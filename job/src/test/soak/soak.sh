@@ -2,107 +2,76 @@
 # Runs the job over and over, disturbs it, and compares every result with that of an undisturbed run.
 #
 #   job/src/test/soak/soak.sh SECONDS [SEED]
+#   job/src/test/soak/soak.sh summary
 #
-# Sizes, quantization, dispatch and faults are drawn from SEED (1). Faults: the driver is killed and another goes on with
-# --resume, maybe several times; an executor is killed. Results are compared value by value. Exits with 1 at the first mismatch.
-# SCRATCH (a new folder in /tmp, removed at the end) can be set; MOE is the command that runs the job.
+# One application, on a cluster of two executors on this machine, runs one job after the other; sizes, quantization, dispatch and
+# faults are drawn from SEED (1). Faults: an executor is killed or stands still for some seconds; shuffle files are lost or cut
+# short; all jobs of Spark are cancelled; and, in processes of their own, drivers are killed or asked to end. Unfinished runs are
+# gone on with by --resume. All rows of outputs/ and routes/ are compared with those of an undisturbed run, bit by bit. Ends with 1
+# at the first mismatch, and at the first run that fails for good; what it wrote is kept then.
+#
+# SCRATCH is the folder for models, tables and runs (a new one in /tmp, removed at the end). RECORD is a file to which each run
+# adds a line, so that several slices count together; `summary` adds it up. MOE is the command that runs the job.
 set -euo pipefail
 
-[[ $# -ge 1 ]] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd -P "$here/../../../.." && pwd)
-end=$((SECONDS + $1)) seed=${2:-1}
-RANDOM=$seed
+
+# Adds up a record: date, slice, tokens, scheme, dispatch, fault, times it happened, result, resident MiB of the application and of
+# all its executors, both after the run.
+summary() {
+  awk -F'\t' '
+    { runs++; tokens += $3; if ($7 > 0) { disturbed++; kinds[$6]++; faults[$6] += $7 } if ($8 != "equal") mismatches++ }
+    $2 != slice { slice = $2; slices++ }
+    { first[slices] = first[slices] ? first[slices] : $9; last[slices] = $9; if ($9 > most[slices]) most[slices] = $9; count[slices]++
+      series[slices] = series[slices] (count[slices] % 10 == 1 ? " " $9 "+" $10 : "") }
+    END {
+      printf "%d runs, %d of them disturbed, %d tokens, %d mismatches\n", runs, disturbed, tokens, mismatches
+      for (kind in faults) printf "  %-14s %3d runs, %3d faults\n", kind, kinds[kind], faults[kind] | "sort"
+      close("sort")
+      for (i = 1; i <= slices; i++)
+        printf "slice %d, %d runs: resident MiB of the application and its executors at every tenth run:%s; of the application at the end %d, at most %d\n", i, count[i], series[i], last[i], most[i]
+    }' "$1"
+}
+
+if [[ ${1:-} == summary ]]; then
+  summary "${RECORD:?name the file with RECORD=FILE}"
+  exit
+fi
+[[ ${1:-} =~ ^[0-9]+$ ]] || { sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+
 moe=${MOE:-$root/job/bin/moe}
-jars=${SPARK_JARS:-$root/job/target/spark-home/jars}
-jdk=${MOE_JAVA_HOME:-${JAVA_HOME:?set JAVA_HOME to a JDK 25}}
+"$moe" --version >/dev/null # builds what is missing
+target=$(cd -P "$(dirname "$moe")/../target" && pwd)
+jar=$(printf '%s\n' "$target"/spark-moe-*.jar | head -n 1)
 scratch=${SCRATCH:-$(mktemp -d /tmp/moe-soak.XXXXXX)}
-[[ -n ${SCRATCH:-} ]] || trap 'rm -rf "$scratch"' EXIT
+mkdir -p "$scratch"
+record=${RECORD:-$scratch/record.tsv}
+export JAVA_HOME=${MOE_JAVA_HOME:-${JAVA_HOME:?set JAVA_HOME to a JDK 25}}
+export SPARK_HOME=$target/spark-home SPARK_SCALA_VERSION=2.13 SPARK_LOCAL_IP=127.0.0.1 SPARK_LOCAL_DIRS=$scratch/local
+mkdir -p "$SPARK_HOME/work"
 
-runs=0 driver_kills=0 executor_kills=0 tokens=0 peaks=()
-
-pick() { local n=$((RANDOM % $#)); shift "$n"; printf '%s' "$1"; }
-
-# A model and a table of so many tokens, made once.
-input() {
-  local folder=$scratch/$1
-  if [[ ! -f $folder/tokens/_SUCCESS ]]; then
-    mkdir -p "$folder"
-    "$jdk/bin/java" "@$root/conf/jvm.options" -Xmx1g -cp "$root/conf:$jars/*" "$root/job/src/test/scale/ScaleInput.java" \
-      "$folder" "$1" 64 64 16 4 even >"$folder/log" 2>&1 || { cat "$folder/log" >&2; exit 1; }
-  fi
+java() {
+  "$JAVA_HOME/bin/java" "@$root/conf/jvm.options" -Xmx1g -cp "$root/conf:$jar:$SPARK_HOME/jars/*" "$@"
 }
 
-# The model in a quantization, made once.
-model() {
-  local folder=$scratch/$1/$2
-  if [[ $2 == model ]]; then return; fi
-  [[ -d $folder ]] || "$moe" quantize --model "$scratch/$1/model" --scheme "$2" --output "$folder" >"$folder.log" 2>&1 ||
+for tokens in 1000 3000 6000; do
+  folder=$scratch/$tokens
+  [[ ! -f $folder/tokens/_SUCCESS ]] || continue
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  java "$root/job/src/test/scale/ScaleInput.java" "$folder" "$tokens" 64 64 16 4 even >"$folder.log" 2>&1 ||
     { cat "$folder.log" >&2; exit 1; }
-}
-
-# run SIZE SCHEME OUTPUT MASTER OPTION...: starts it, in the background where the caller says so.
-run() {
-  local size=$1 scheme=$2 output=$3 master=$4
-  shift 4
-  exec "$moe" --master "$master" --conf spark.ui.enabled=false --conf spark.sql.files.maxPartitionBytes=300k \
-    run --model "$scratch/$size/$scheme" --layer 0 --input "$scratch/$size/tokens" --output "$output" --backend vector \
-    --no-report "$@" >"$output.out" 2>"$output.err"
-}
-
-# Waits for a run and notes how much memory it took.
-finish() {
-  local most=0 now
-  while kill -0 "$1" 2>/dev/null; do
-    now=$(awk '/VmHWM/ { print int($2 / 1024) }' "/proc/$1/status" 2>/dev/null || true)
-    most=${now:-$most}
-    sleep 1
-  done
-  peaks+=("$most")
-  wait "$1"
-}
-
-# Kills the driver after a while, unless it ends before.
-kill_driver() {
-  sleep "$((4 + RANDOM % 12))"
-  if kill -9 "$1" 2>/dev/null; then driver_kills=$((driver_kills + 1)); fi
-  wait "$1" 2>/dev/null || true
-}
-
-kill_executor() {
-  local victim
-  sleep "$((8 + RANDOM % 8))"
-  victim=$(pgrep -P "$1" -f CoarseGrainedExecutorBackend | head -1 || true)
-  if [[ -n $victim ]] && kill -9 "$victim" 2>/dev/null; then executor_kills=$((executor_kills + 1)); fi
-}
-
-while ((SECONDS < end)); do
-  size=$(pick 2000 8000 20000) scheme=$(pick model fp8-channel int8 nvfp4 mxfp4) fault=$(pick driver driver executor none)
-  dispatch=$(pick ep replicated) lanes=$((2 + RANDOM % 4)) output=$scratch/run-$runs
-  input "$size"
-  model "$size" "$scheme"
-  reference=$scratch/$size/$scheme.reference
-  if [[ ! -d $reference ]]; then
-    (run "$size" "$scheme" "$reference" 'local[2]' --dispatch replicated) || { cat "$reference.err" >&2; exit 1; }
-  fi
-  options=(--dispatch "$dispatch" --unit-tokens "$((size / 6))" --resume)
-  [[ $dispatch == replicated ]] || options+=(--lanes "$lanes")
-  master='local[2]'
-  [[ $fault != executor ]] || master='local-cluster[2,1,1024]'
-  if [[ $fault == driver ]]; then
-    for ((kill = 0; kill <= RANDOM % 3; kill++)); do
-      run "$size" "$scheme" "$output" "$master" "${options[@]}" & kill_driver $!
-    done
-  fi
-  run "$size" "$scheme" "$output" "$master" "${options[@]}" & job=$!
-  [[ $fault != executor ]] || kill_executor "$job"
-  finish "$job" || { echo "run $runs failed:"; cat "$output.err"; exit 1; }
-  "$moe" verify --run "$output" --reference "$reference" --tolerance 0 >"$output.verify" 2>&1 ||
-    { echo "run $runs, $size tokens, $scheme, ${options[*]}, fault $fault: mismatch"; cat "$output.verify"; exit 1; }
-  rm -rf "$output"
-  runs=$((runs + 1)) tokens=$((tokens + size))
-  printf '%3d  %6d tokens  %-11s %-10s fault %-8s equal, peak resident of the last driver %d MiB\n' \
-    "$runs" "$size" "$scheme" "$dispatch" "$fault" "${peaks[-1]}"
 done
-printf 'seed %s: %d runs, %d drivers and %d executors killed, %d tokens, 0 mismatches; peak resident over time, MiB: %s\n' \
-  "$seed" "$runs" "$driver_kills" "$executor_kills" "$tokens" "${peaks[*]}"
+
+code=0
+java -Dsoak.conf="$root/conf/spark-defaults.conf" -Dsoak.jar="$jar" -Dsoak.moe="$moe" "$here/Soak.java" \
+  "$scratch" "$record" "$1" "${2:-1}" >"$scratch/out.log" 2>"$scratch/err.log" || code=$?
+if [[ $code -ne 0 ]]; then
+  grep '^soak:' "$scratch/err.log" >&2 || tail -n 20 "$scratch/err.log" >&2
+  printf 'left in %s\n' "$scratch" >&2
+elif [[ -z ${SCRATCH:-} ]]; then
+  trap 'rm -rf "$scratch"' EXIT
+fi
+[[ ! -f $record ]] || summary "$record"
+exit "$code"
