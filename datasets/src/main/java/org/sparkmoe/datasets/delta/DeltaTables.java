@@ -23,6 +23,9 @@ public final class DeltaTables {
   private static final String EXTENSIONS_KEY = "spark.sql.extensions";
   private static final String CATALOG_KEY = "spark.sql.catalog.spark_catalog";
 
+  /** Tasks that Delta Lake reads a log with, 50 where nothing is set, several times a table. */
+  private static final String LOG_TASKS = "spark.databricks.delta.snapshotPartitions";
+
   private DeltaTables() {}
 
   /**
@@ -78,7 +81,18 @@ public final class DeltaTables {
 
   /** Makes a folder of Parquet files a Delta table, in place: its files stay as they are. */
   public static void convert(SparkSession spark, String path) {
-    spark.sql("CONVERT TO DELTA parquet." + quoted(path));
+    boolean unset = spark.conf().getOption(LOG_TASKS).isEmpty();
+    if (unset) {
+      // a log that is made now has one entry
+      spark.conf().set(LOG_TASKS, "1");
+    }
+    try {
+      spark.sql("CONVERT TO DELTA parquet." + quoted(path));
+    } finally {
+      if (unset) {
+        spark.conf().unset(LOG_TASKS);
+      }
+    }
   }
 
   private static boolean present() {
