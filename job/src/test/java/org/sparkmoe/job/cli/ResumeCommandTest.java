@@ -95,7 +95,7 @@ final class ResumeCommandTest {
     FileTime written = Files.getLastModifiedTime(run.resolve("manifest.json"));
     assertThat(run.resolve("manifest.json")).content().contains("\"run_id\" : \"day 1\"");
 
-    for (String more : List.of("--no-report", "--overwrite", "--resume")) {
+    for (String more : List.of("--verbose", "--overwrite", "--resume")) {
       assertThat(Cli.execute(Map.of(), command("--run-id", "day 1", more)).isDone().out())
           .contains("results  " + run, "was finished before");
     }
