@@ -9,31 +9,31 @@ import java.util.List;
 import java.util.Map;
 
 /** Command lines, run inside the tests' JVM. */
-final class Cli {
+public final class Cli {
   private Cli() {}
 
   /** What a command line came to. */
-  record Outcome(int code, String out, String err) {
+  public record Outcome(int code, String out, String err) {
 
     /** Refused in one line that holds {@code words}. */
-    void isRefused(String... words) {
+    public void isRefused(String... words) {
       assertThat(code).as(err).isEqualTo(ExitCode.WRONG_INPUT);
       assertThat(err.lines()).as(err).hasSize(1);
       assertThat(err).startsWith("moe: ").contains(words).doesNotContain("Exception", "\tat ");
     }
 
-    Outcome isDone() {
+    public Outcome isDone() {
       assertThat(code).as(err).isEqualTo(ExitCode.DONE);
       assertThat(err).isEmpty();
       return this;
     }
   }
 
-  static Outcome execute(String... args) {
+  public static Outcome execute(String... args) {
     return execute(Map.of(), List.of(args));
   }
 
-  static Outcome execute(Map<String, String> sparkMoe, List<String> args) {
+  public static Outcome execute(Map<String, String> sparkMoe, List<String> args) {
     StringWriter out = new StringWriter();
     StringWriter err = new StringWriter();
     int code = MoeCli.execute(args, sparkMoe, new PrintWriter(out), new PrintWriter(err));
@@ -41,7 +41,7 @@ final class Cli {
   }
 
   /** {@code args} with {@code option} set to {@code value}, or left out for null. */
-  static List<String> with(List<String> args, String option, String value) {
+  public static List<String> with(List<String> args, String option, String value) {
     List<String> changed = new ArrayList<>(args);
     int at = changed.indexOf(option);
     if (at >= 0) {

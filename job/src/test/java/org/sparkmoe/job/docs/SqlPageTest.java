@@ -3,7 +3,6 @@ package org.sparkmoe.job.docs;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -28,8 +27,6 @@ import org.sparkmoe.udfs.sql.MoeFunctions;
 final class SqlPageTest {
   private static final Path PAGE = Path.of("docs/sql.md");
   private static final String DEMO = "moe-demo/checkpoint";
-  private static final int ROWS = 20;
-  private static final int NEVER_CUT = 1000;
 
   /** A query, and the indented lines that follow it. */
   private static final Pattern BLOCK =
@@ -41,22 +38,8 @@ final class SqlPageTest {
 
   @BeforeAll
   static void demo(SparkSession shared) throws IOException {
-    for (String file : List.of("config.json", "model.safetensors", "reference.safetensors")) {
-      try (InputStream in = SqlPageTest.class.getResourceAsStream("/demo/" + file)) {
-        Files.copy(in, checkpoint.resolve(file));
-      }
-    }
-    // what --conf does; Spark looks there, by name, whenever it makes a first session
-    shared.sparkContext().conf().set("spark.sql.extensions", "org.sparkmoe.udfs.MoeExtensions");
-    SparkSession.clearActiveSession();
-    SparkSession.clearDefaultSession();
-    try {
-      spark = SparkSession.builder().getOrCreate();
-    } finally {
-      shared.sparkContext().conf().remove("spark.sql.extensions");
-      SparkSession.setDefaultSession(shared);
-      SparkSession.setActiveSession(shared);
-    }
+    DocumentedSession.unpack(checkpoint);
+    spark = DocumentedSession.beside(shared);
     Dataset<Row> tokens =
         spark
             .read()
@@ -107,10 +90,6 @@ final class SqlPageTest {
   }
 
   private static String shown(String query) {
-    Dataset<Row> rows = spark.sql(query.replace(DEMO, checkpoint.toString()));
-    return ((org.apache.spark.sql.classic.Dataset<Row>) rows)
-        .showString(ROWS, NEVER_CUT, false)
-        .stripTrailing()
-        .concat("\n");
+    return DocumentedSession.shown(spark.sql(query.replace(DEMO, checkpoint.toString())));
   }
 }
