@@ -62,7 +62,7 @@ final class ModuleTensors {
                   Quoted.of(name),
                   tensor.dtype(),
                   String.join(" or ", types.stream().map(Enum::name).sorted().toList()),
-                  "; use a checkpoint in one of the formats that the README lists"));
+                  "; use a checkpoint in one of the formats that the documentation lists"));
     }
     if (Arrays.stream(shapes).noneMatch(shape -> Arrays.equals(shape, tensor.shape()))) {
       throw bad(

@@ -199,7 +199,12 @@ final class BadInputTest {
             "--model",
             checkpoint("json", "olmoe", "{", "["),
             "config.json"),
-        given("weights of integers", "--model", packed, "I16", "formats that the README lists"));
+        given(
+            "weights of integers",
+            "--model",
+            packed,
+            "I16",
+            "formats that the documentation lists"));
   }
 
   /** Makes the weights integers of the same width, as packed codes are. */
