@@ -67,12 +67,16 @@ public enum Backend {
 
   /**
    * What else than its input the bits of a row depend on; empty where nothing. No backend's rows
-   * depend on their neighbours, on batches or on the number of threads.
+   * depend on their neighbours or on the number of threads.
    */
   public Optional<String> bitsDependOn() {
     return switch (this) {
       case SCALAR, VECTOR -> Optional.empty();
-      case ONEDNN, ONEDNN_BF16 -> Optional.of("the instruction set of the CPU");
+      case ONEDNN -> Optional.of("the instruction set of the CPU");
+      case ONEDNN_BF16 ->
+          Optional.of(
+              "the instruction set of the CPU, and with AMX, where a width of the layer is no"
+                  + " multiple of 32, the size of batches");
       case CUDA -> Optional.of("the model of the GPU and its driver");
     };
   }

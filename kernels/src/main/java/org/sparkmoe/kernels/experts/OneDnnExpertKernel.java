@@ -123,11 +123,9 @@ public final class OneDnnExpertKernel implements ExpertKernel {
       FusedActivation fused,
       ActivationCodec inner,
       Arena arena) {
-    DType innerType = innerType(inner);
-    DType gateType = activation.gated() ? DType.F32 : innerType;
-    Projection gate = dense(w1, weights.b1OrNull(), gateType, fused.gate(), arena);
+    Projection gate = dense(w1, weights.b1OrNull(), fused.gate(), arena);
     Projection up =
-        w3OrNull == null ? null : dense(w3OrNull, weights.b3OrNull(), innerType, fused.up(), arena);
+        w3OrNull == null ? null : dense(w3OrNull, weights.b3OrNull(), fused.up(), arena);
     WeightTiles outer = WeightTiles.of(w2.rows(), w2.cols(), w2.dtype(), compute, tiles(w1));
     return new OneDnnExpert(
         gate,
@@ -193,17 +191,21 @@ public final class OneDnnExpertKernel implements ExpertKernel {
     return WeightTiles.of(w.rows(), w.cols(), w.dtype(), compute);
   }
 
-  private Projection dense(
-      Matrix w, float[] biasOrNull, DType result, List<PostOp> steps, Arena arena) {
+  /**
+   * A projection whose results are f32, also where rows are bf16: where oneDNN rounds results
+   * itself, on AMX, a row's last bit depends on the size of its block.
+   */
+  private Projection dense(Matrix w, float[] biasOrNull, List<PostOp> steps, Arena arena) {
     TileMatrix packed = OneDnnGemm.pack(w, tiles(w), arena);
-    return Projection.of(packed, biasOrNull, TilePlan.DENSE, result, steps, arena);
+    return Projection.of(packed, biasOrNull, TilePlan.DENSE, DType.F32, steps, arena);
   }
 
   @Override
   public long workspaceBytes(int rows, int hidden, int intermediate) {
     long block = RowBlocks.size(Math.min(rows, RowBlocks.MOST));
     long cast = compute == DType.BF16 ? block * hidden : 0;
-    long tiled = block * intermediate + block * WeightTiles.panelWidth();
+    long rounded = compute == DType.BF16 ? block * intermediate : 0;
+    long tiled = block * intermediate + rounded + block * WeightTiles.panelWidth();
     long strips = OneDnnStripExpert.workspaceValues(block, intermediate, compute);
     return Workspace.bytes(
         Math.max(
@@ -256,14 +258,15 @@ public final class OneDnnExpertKernel implements ExpertKernel {
     MemorySegment gate = ws.nativeSegment((long) size * WeightTiles.panelWidth());
     MemorySegment inner = ws.nativeSegment((long) size * e.intermediate());
     intermediate(e, size, in, gate, inner);
+    MemorySegment narrow =
+        compute == DType.F32 ? inner : ws.nativeSegment((long) size * e.intermediate());
     if (!e.inner().isIdentity()) {
-      MemorySegment rounded =
-          compute == DType.F32 ? inner : ws.nativeSegment((long) size * e.intermediate());
-      requantize(e.inner(), e.gate().plan(), size, inner, rounded);
-      inner = rounded;
+      requantize(e.inner(), e.gate().plan(), size, inner, narrow);
+    } else if (compute == DType.BF16) {
+      round(e.gate().plan(), size, inner, narrow);
     }
     boolean direct = y.isNative() && size == count;
-    e.down().run(size, inner, direct ? y.asSlice(first) : io);
+    e.down().run(size, narrow, direct ? y.asSlice(first) : io);
     if (!direct) {
       MemorySegment.copy(io, 0, y, first, DType.F32.bytes((long) count * e.hidden()));
     }
@@ -278,7 +281,7 @@ public final class OneDnnExpertKernel implements ExpertKernel {
     for (int panel = 0; panel < plan.panels(); panel++) {
       long first = (long) rows * plan.firstOutput(panel);
       long count = (long) rows * plan.firstOutput(panel + 1) - first;
-      long to = inner.address() + innerType(e.inner()).bytes(first);
+      long to = inner.address() + DType.F32.bytes(first);
       e.gate().runPanel(panel, rows, x, 0, gated ? gate.address() : to);
       if (gated) {
         e.up().runPanel(panel, rows, x, gate.address(), to);
@@ -289,9 +292,16 @@ public final class OneDnnExpertKernel implements ExpertKernel {
     }
   }
 
-  /** The type of the intermediate: of its own precision until it is quantized. */
-  private DType innerType(ActivationCodec inner) {
-    return inner.isIdentity() ? compute : DType.F32;
+  /** Rounds the panels of the intermediate, which stay where they are. */
+  private static void round(TilePlan plan, int rows, MemorySegment inner, MemorySegment to) {
+    for (int panel = 0; panel < plan.panels(); panel++) {
+      long first = (long) rows * plan.firstOutput(panel);
+      RowCast.of(plan.firstOutput(panel + 1) - plan.firstOutput(panel))
+          .run(
+              rows,
+              inner.address() + DType.F32.bytes(first),
+              to.address() + DType.BF16.bytes(first));
+    }
   }
 
   /** Replaces each row of the intermediate, which lies scattered over the panels. */

@@ -7,6 +7,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
+import org.sparkmoe.kernels.onednn.PairedOrder;
 import org.sparkmoe.kernels.onednn.StripPlan;
 
 /** Rounds f32 weights to bf16, nearest even, and pairs those of neighbouring inputs. */
@@ -18,30 +19,29 @@ final class Bf16Pairs {
   private static final int MAGNITUDE = 0x7FFFFFFF;
   private static final int QUIET = 0x7FC00000;
 
-  /** Inputs to which a strip is filled up with 0. */
-  static final int DEPTH_BLOCK = 64;
-
   private Bf16Pairs() {}
 
   /**
    * Rounds a strip.
    *
-   * @param wide depth × 64 f32; rows up to the next multiple of {@link #DEPTH_BLOCK} are
+   * @param wide depth × 64 f32; rows up to the next multiple of the order's depth block are
    *     overwritten
-   * @param pairs receives ⌈depth / 2⌉ × 64 pairs, the lower input in the low half, and zeros up to
-   *     that multiple
+   * @param order where pairs go, the lower input in the low half; inputs up to that multiple are 0
    */
-  static void round(MemorySegment wide, int depth, MemorySegment pairs) {
-    int end = Math.ceilDiv(depth, DEPTH_BLOCK) * DEPTH_BLOCK;
+  static void round(MemorySegment wide, int depth, MemorySegment pairs, PairedOrder order) {
+    int end = Math.ceilDiv(depth, order.depthBlock()) * order.depthBlock();
+    long rowOfBlock = (long) order.width() * Integer.BYTES;
     wide.asSlice(depth * ROW, (end - depth) * ROW).fill((byte) 0);
     for (int k = 0; k < end; k += 2) {
       for (int lane = 0; lane < WIDTH; lane += LANES) {
         long at = (long) lane * Float.BYTES;
         IntVector low = rounded(load(wide, k * ROW + at));
         IntVector high = rounded(load(wide, (k + 1) * ROW + at));
+        long block = lane / order.width() * order.stride();
+        long to = block + k / 2 * rowOfBlock + (long) (lane % order.width()) * Integer.BYTES;
         low.lanewise(VectorOperators.LSHR, 16)
             .or(high.and(HIGH))
-            .intoMemorySegment(pairs, k / 2 * ROW + at, ByteOrder.LITTLE_ENDIAN);
+            .intoMemorySegment(pairs, to, ByteOrder.LITTLE_ENDIAN);
       }
     }
   }

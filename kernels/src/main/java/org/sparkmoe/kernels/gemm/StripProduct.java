@@ -85,12 +85,14 @@ public record StripProduct(
       long gate,
       MemorySegment sums) {
     for (int slice = 0; slice < plan.slices(); slice++) {
-      unpack(w, number, plan.first(slice), plan.depth(slice));
+      unpack(plan, slice, w, number);
       plan.run(slice, rows, x.address(), strip.address(), bias, gate, sums.address());
     }
   }
 
-  private void unpack(PanelMatrix w, int number, int k, int depth) {
+  private void unpack(StripPlan plan, int slice, PanelMatrix w, int number) {
+    int k = plan.first(slice);
+    int depth = plan.depth(slice);
     MemorySegment to = compute == DType.F32 ? strip : wide;
     for (int i = 0; i < PANELS; i++) {
       int panel = number * PANELS + i;
@@ -103,7 +105,7 @@ public record StripProduct(
       }
     }
     if (compute == DType.BF16) {
-      Bf16Pairs.round(wide, depth, strip);
+      Bf16Pairs.round(wide, depth, strip, plan.paired(slice));
     }
   }
 

@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
@@ -41,17 +42,19 @@ record BlockedLayout(int depthBlock, int colBlock, long depthStride, long colStr
     }
   }
 
-  /** Whether pairs of inputs stand output after output, for all {@code width} outputs. */
-  boolean pairsInputs(int width) {
-    boolean dense = colBlock == width && depthStride == (long) depthBlock * colBlock;
+  /** This order as pairs of inputs; empty where they do not stand so. */
+  Optional<PairedOrder> paired() {
+    boolean dense = depthBlock % 2 == 0 && depthStride == (long) depthBlock * colBlock;
     for (int n = 0; dense && n < colBlock; n++) {
       for (int k = 0; k < depthBlock; k++) {
         if (within[n * depthBlock + k] != (k / 2 * colBlock + n) * 2 + k % 2) {
-          return false;
+          return Optional.empty();
         }
       }
     }
-    return dense && depthBlock % 2 == 0;
+    return dense
+        ? Optional.of(new PairedOrder(colBlock, depthBlock, DType.BF16.bytes(colStride)))
+        : Optional.empty();
   }
 
   /** Inner blocks are listed from the outermost to the innermost. */

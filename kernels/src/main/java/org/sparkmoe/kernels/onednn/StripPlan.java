@@ -23,6 +23,7 @@ public final class StripPlan {
 
   private final Key key;
   private final boolean gated;
+  private final AtomicReferenceArray<PairedOrder> paired;
   private final AtomicReferenceArray<Primitive[]> bySize =
       new AtomicReferenceArray<>(RowBlocks.indexes());
 
@@ -30,6 +31,7 @@ public final class StripPlan {
 
   private StripPlan(Key key) {
     this.key = key;
+    this.paired = new AtomicReferenceArray<>(slices());
     this.gated = key.postOps().contains(PostOp.of(PostOp.Kind.TIMES_GATE));
   }
 
@@ -69,6 +71,32 @@ public final class StripPlan {
   /** Inputs of {@code slice}. */
   public int depth(int slice) {
     return Math.min(DEPTH, key.cols() - first(slice));
+  }
+
+  /**
+   * How the weights of a slice are to stand, where they are bf16; one order for blocks of rows of
+   * any size.
+   *
+   * @throws DnnlException where oneDNN wants no pairs of inputs
+   */
+  public PairedOrder paired(int slice) {
+    PairedOrder known = paired.get(slice);
+    if (known == null) {
+      try (Handles temporary = new Handles()) {
+        long preferred = product(RowBlocks.MOST, slice).preferredWeights(temporary);
+        known =
+            BlockedLayout.of(preferred)
+                .paired()
+                .filter(order -> WIDTH % order.width() == 0)
+                .orElseThrow(
+                    () ->
+                        new DnnlException(
+                            "oneDNN has another order for %d x %d bf16 weights than pairs; use onednn"
+                                .formatted(WIDTH, depth(slice))));
+      }
+      paired.set(slice, known);
+    }
+    return known;
   }
 
   /**
@@ -120,40 +148,28 @@ public final class StripPlan {
   }
 
   private Primitive compileSlice(int rows, int slice) {
-    boolean last = slice == slices() - 1;
-    MatmulDesc product =
-        new MatmulDesc(
-            rows,
-            depth(slice),
-            WIDTH,
-            ElementType.of(key.compute()),
-            key.cols(),
-            ElementType.of(key.compute()),
-            ElementType.F32,
-            WIDTH,
-            last && key.bias(),
-            slice > 0,
-            last ? key.postOps() : List.of());
+    MatmulDesc product = product(rows, slice);
     try (Handles temporary = new Handles()) {
       return product.compile(
           key.compute() == DType.F32
               ? Descriptors.strided(ElementType.F32, depth(slice), WIDTH, WIDTH, 1, temporary)
-              : pairs(product, temporary));
+              : product(RowBlocks.MOST, slice).preferredWeights(temporary));
     }
   }
 
-  /**
-   * oneDNN's order for bf16 weights.
-   *
-   * @throws DnnlException where it is not pairs of inputs, output after output
-   */
-  private static long pairs(MatmulDesc product, Handles owner) {
-    long preferred = product.preferredWeights(owner);
-    if (!BlockedLayout.of(preferred).pairsInputs(WIDTH)) {
-      throw new DnnlException(
-          "oneDNN has another order for %d x %d bf16 weights than pairs; use onednn"
-              .formatted(product.cols(), product.depth()));
-    }
-    return preferred;
+  private MatmulDesc product(int rows, int slice) {
+    boolean last = slice == slices() - 1;
+    return new MatmulDesc(
+        rows,
+        depth(slice),
+        WIDTH,
+        ElementType.of(key.compute()),
+        key.cols(),
+        ElementType.of(key.compute()),
+        ElementType.F32,
+        WIDTH,
+        last && key.bias(),
+        slice > 0,
+        last ? key.postOps() : List.of());
   }
 }
