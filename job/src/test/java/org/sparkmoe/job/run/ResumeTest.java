@@ -56,7 +56,7 @@ final class ResumeTest {
           .orElseThrow();
 
   private static final int UNITS = 6;
-  private static final Units SMALL = new Units(OptionalLong.of(10), false);
+  private static final Units SMALL = new Units(OptionalLong.of(10), true);
 
   /** Every file is a partition of its own, none is cut. */
   private static final String SPLIT = "spark.sql.files.maxPartitionBytes";
