@@ -50,15 +50,17 @@ final class FixtureJobTest {
   }
 
   /**
-   * In both forms, the lanes taken in turn; and every fourth block on the other backends too, whose
-   * kernels all blocks pin below the job.
+   * In both forms, the lanes taken in turn, further blocks of a family in one; and every sixth
+   * block on the other backends too, whose kernels all blocks pin below the job.
    */
   private static List<Way> ways(Fixtures.Block block) {
     int index = blocks().indexOf(block);
     List<Way> ways = new ArrayList<>();
-    ways.add(new Way(Backend.VECTOR, 0));
+    if (index == 0 || !blocks().get(index - 1).family().equals(block.family())) {
+      ways.add(new Way(Backend.VECTOR, 0));
+    }
     ways.add(new Way(Backend.VECTOR, LANES[index % LANES.length]));
-    if (index % 4 == 0) {
+    if (index % 6 == 0) {
       ways.add(new Way(Backend.SCALAR, 3));
       // Left out only where its library cannot be loaded.
       if (Probes.gather(List.of(Backend.ONEDNN)).refusal(Backend.ONEDNN).isEmpty()) {

@@ -277,7 +277,10 @@ final class ResumeTest {
       refuses(spark, request(run, 3), "seems to be at work", "end it, or come again in", " s");
     }
     // what was left open may stay open
-    assertThat(Interrupted.resume(spark, request(run, 3).withUnits(Units.DEFAULT)).attempts())
+    assertThat(
+            Interrupted.resume(
+                    spark, request(run, 3).withUnits(new Units(OptionalLong.empty(), true)))
+                .attempts())
         .isEqualTo(2);
     assertThat(rows(spark, run)).isEqualTo(expected);
   }
