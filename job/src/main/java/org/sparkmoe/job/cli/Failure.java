@@ -1,6 +1,7 @@
 package org.sparkmoe.job.cli;
 
 import java.util.Optional;
+import org.apache.hadoop.fs.UnsupportedFileSystemException;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.datasets.tokens.InputFailures;
 import org.sparkmoe.kernels.backend.BackendUnavailableException;
@@ -14,6 +15,10 @@ import org.sparkmoe.kernels.backend.BackendUnavailableException;
 record Failure(String message, int code) {
   /** As a task's failure reads on the driver: Spark carries over text, not exceptions. */
   private static final String NO_BACKEND = BackendUnavailableException.class.getName() + ": ";
+
+  private static final String MISSING_FILE_SYSTEM =
+      "; add the package of that file system to the options of Spark, with --packages before the"
+          + " command (for s3a see job/docs/storage.md)";
 
   static Failure of(Throwable thrown) {
     Optional<InputException> input = InputFailures.find(thrown);
@@ -31,6 +36,9 @@ record Failure(String message, int code) {
         return new Failure(
             firstLine(message.substring(inTask + NO_BACKEND.length())), ExitCode.WRONG_INPUT);
       }
+      if (isMissingFileSystem(cause)) {
+        return new Failure(firstLine(message) + MISSING_FILE_SYSTEM, ExitCode.WRONG_INPUT);
+      }
       root = cause;
     }
     Optional<String> storage = StorageFailure.find(thrown);
@@ -40,6 +48,14 @@ record Failure(String message, int code) {
     String name = root.getClass().getSimpleName();
     String message = root.getMessage() == null ? "" : firstLine(root.getMessage().strip());
     return new Failure(message.isEmpty() ? name : name + ": " + message, ExitCode.FAILED);
+  }
+
+  /** A scheme that Hadoop does not know, or knows without having its classes. */
+  private static boolean isMissingFileSystem(Throwable cause) {
+    String message = String.valueOf(cause.getMessage());
+    return cause instanceof UnsupportedFileSystemException
+        || (cause instanceof ClassNotFoundException
+            && message.matches("Class \\S+FileSystem not found"));
   }
 
   private static String firstLine(String text) {

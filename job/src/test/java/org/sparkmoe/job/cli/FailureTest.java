@@ -1,8 +1,12 @@
 package org.sparkmoe.job.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowable;
 
+import java.util.List;
 import java.util.concurrent.ExecutionException;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -48,6 +52,22 @@ final class FailureTest {
 
     assertThat(failure)
         .isEqualTo(new Failure("shard x is gone; fetch it again", ExitCode.WRONG_INPUT));
+  }
+
+  @Test
+  void aFileSystemThatIsMissing() {
+    Configuration hadoop = new Configuration();
+    hadoop.set("fs.bar.impl", "org.example.BarFileSystem");
+    for (String path : List.of("foo://bucket/x", "bar://bucket/x")) {
+      Throwable thrown = catchThrowable(() -> new Path(path).getFileSystem(hadoop));
+
+      Failure failure = Failure.of(new IllegalStateException("outer", thrown));
+
+      assertThat(failure.code()).isEqualTo(ExitCode.WRONG_INPUT);
+      assertThat(failure.message())
+          .contains(path.startsWith("foo") ? "\"foo\"" : "org.example.BarFileSystem", "--packages")
+          .hasLineCount(1);
+    }
   }
 
   @Test
