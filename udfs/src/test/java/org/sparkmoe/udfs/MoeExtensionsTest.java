@@ -97,6 +97,9 @@ final class MoeExtensionsTest {
         "moe_topk(l, concat('softmax k=', id)) | moe_topk: rule must be a constant, not concat",
         "moe_topk(l, 'softmx k=2') | moe_topk: routing rule 'softmx k=2': unknown word 'softmx'",
         "moe_topk(l) | moe_topk takes (ARRAY<FLOAT>, STRING), not 1 arguments",
+        "moe_decode(l, 'f32') | (ARRAY<FLOAT>, STRING); an array needs no decoding: take it as it"
+            + " is",
+        "moe_encode(X'00', 'f32') | (BINARY, STRING); moe_decode makes an array of a BINARY vector",
         "moe_topk(id, 'softmax k=2') | moe_topk takes (ARRAY<FLOAT>, STRING), not (BIGINT, STRING)",
         "moe_decode(X'00', 'f8') | moe_decode: unknown element type 'f8'; known are f32, bf16, f16",
         "moe_quantize(l, 'int4 per token') | moe_quantize: scheme 'int4 per token': unknown word",

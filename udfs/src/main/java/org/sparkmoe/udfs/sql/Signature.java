@@ -6,6 +6,8 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.spark.sql.connector.catalog.functions.BoundFunction;
 import org.apache.spark.sql.connector.catalog.functions.UnboundFunction;
+import org.apache.spark.sql.types.ArrayType;
+import org.apache.spark.sql.types.BinaryType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
@@ -29,6 +31,7 @@ record Signature(
     Example example,
     String note)
     implements UnboundFunction {
+  private static final String DECODE = "decode";
 
   Signature(
       String name, String usage, List<Argument> arguments, List<Form> forms, Example example) {
@@ -62,13 +65,28 @@ record Signature(
 
   private String refusal(String called, List<DataType> given) {
     boolean count = forms.stream().noneMatch(form -> form.inputTypes().size() == given.size());
-    return "%s takes %s, not %s"
+    return "%s takes %s, not %s%s"
         .formatted(
             called,
             forms.stream()
                 .map(form -> types(form.inputTypes()))
                 .collect(Collectors.joining(" or ")),
-            count ? given.size() + " arguments" : types(given));
+            count ? given.size() + " arguments" : types(given),
+            count ? "" : remedy(called, given));
+  }
+
+  /** What to do about a vector in the other of its two encodings, which is the usual mistake. */
+  private String remedy(String called, List<DataType> given) {
+    boolean array = given.getFirst() instanceof ArrayType;
+    boolean binary = given.getFirst() instanceof BinaryType;
+    if (array && name.equals(DECODE)) {
+      return "; an array needs no decoding: take it as it is";
+    }
+    boolean takesArrays =
+        forms.stream().anyMatch(form -> form.inputTypes().getFirst() instanceof ArrayType);
+    return binary && takesArrays
+        ? "; %s makes an array of a BINARY vector".formatted(called.replace(name, DECODE))
+        : "";
   }
 
   /** How it is called, for example {@code decode(vector, dtype)}. */
