@@ -31,6 +31,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
     subcommands = {
       RunCommand.class,
       ExplainCommand.class,
+      SqlCommand.class,
       VerifyCommand.class,
       InspectCommand.class,
       QuantizeCommand.class,
@@ -40,7 +41,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
       HelpCommand.class
     })
 public final class MoeCli implements Runnable {
-  private static final String COMMANDS = "run, explain, verify, inspect, quantize, report or demo";
+  private static final String COMMANDS =
+      "run, explain, sql, verify, inspect, quantize, report or demo";
 
   @Spec private CommandSpec spec;
 

@@ -20,14 +20,14 @@ import org.sparkmoe.datasets.InputException;
  * @param path a Hadoop path
  * @param manifest what is in {@code manifest.json}
  */
-record RunFolder(SparkSession spark, String path, JsonNode manifest) {
+public record RunFolder(SparkSession spark, String path, JsonNode manifest) {
 
   /**
    * Opens a run.
    *
    * @throws InputException where {@code path} is no run folder
    */
-  static RunFolder open(SparkSession spark, String path) {
+  public static RunFolder open(SparkSession spark, String path) {
     try {
       Path file = new Path(path, "manifest.json");
       FileSystem files = file.getFileSystem(spark.sparkContext().hadoopConfiguration());
@@ -57,7 +57,7 @@ record RunFolder(SparkSession spark, String path, JsonNode manifest) {
    * @param columns as SQL expressions
    * @throws InputException where it is not there, or not as this version writes it
    */
-  Dataset<Row> table(String name, String... columns) {
+  public Dataset<Row> table(String name, String... columns) {
     String table = new Path(path, name).toString();
     try {
       // Spark takes a path for a pattern.
@@ -72,7 +72,7 @@ record RunFolder(SparkSession spark, String path, JsonNode manifest) {
   }
 
   /** Whether it has the table {@code name}. */
-  boolean has(String name) {
+  public boolean has(String name) {
     Path table = new Path(path, name);
     try {
       return table.getFileSystem(spark.sparkContext().hadoopConfiguration()).exists(table);
@@ -86,7 +86,7 @@ record RunFolder(SparkSession spark, String path, JsonNode manifest) {
    *
    * @throws InputException where one of them is not there
    */
-  List<RunFolder> layers() {
+  public List<RunFolder> layers() {
     List<RunFolder> layers = new ArrayList<>();
     for (JsonNode layer : manifest.path("layers")) {
       layers.add(open(spark, new Path(path, layer.path("path").asText("?")).toString()));
@@ -95,7 +95,7 @@ record RunFolder(SparkSession spark, String path, JsonNode manifest) {
   }
 
   /** Index of its layer. */
-  int layer() {
+  public int layer() {
     return manifest.at("/model/layer").asInt();
   }
 
