@@ -42,15 +42,21 @@ public final class DecodeFunction extends MoeFunction<ArrayData> {
     if (vector == null || dtypeName == null) {
       return null;
     }
-    return FloatArrays.of(decode(vector, dtypes.parse(dtypeName)));
+    DType dtype = dtypes.parse(dtypeName);
+    requireWhole(vector, dtype);
+    return FloatArrays.decode(vector, dtype);
   }
 
   static float[] decode(byte[] vector, DType dtype) {
+    requireWhole(vector, dtype);
+    return Vectors.decode(vector, dtype);
+  }
+
+  private static void requireWhole(byte[] vector, DType dtype) {
     if (vector.length % dtype.bytes() != 0) {
       throw new IllegalArgumentException(
           "%d bytes are not a whole number of %s elements of %d bytes"
               .formatted(vector.length, dtype, dtype.bytes()));
     }
-    return Vectors.decode(vector, dtype);
   }
 }

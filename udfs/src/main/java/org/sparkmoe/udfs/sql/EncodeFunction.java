@@ -4,7 +4,6 @@ import java.util.List;
 import org.apache.spark.sql.catalyst.util.ArrayData;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.unsafe.types.UTF8String;
-import org.sparkmoe.udfs.tokens.Vectors;
 
 /**
  * {@code encode(vector ARRAY<FLOAT>, dtype STRING) → BINARY}: little-endian elements, rounded to
@@ -39,6 +38,6 @@ public final class EncodeFunction extends MoeFunction<byte[]> {
     if (vector == null || dtypeName == null) {
       return null;
     }
-    return Vectors.encode(FloatArrays.of(vector), dtypes.parse(dtypeName));
+    return FloatArrays.encode(vector, dtypes.parse(dtypeName));
   }
 }

@@ -1,15 +1,22 @@
 package org.sparkmoe.udfs.sql;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import org.apache.spark.sql.catalyst.expressions.UnsafeArrayData;
 import org.apache.spark.sql.catalyst.util.ArrayData;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.unsafe.Platform;
+import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.udfs.tokens.Vectors;
 
 /** Spark's arrays of floats from and to Java's, copied as a whole. */
 final class FloatArrays {
   /** What functions return. */
   static final DataType TYPE = DataTypes.createArrayType(DataTypes.FloatType, false);
+
+  /** As Spark keeps them. */
+  private static final ValueLayout.OfFloat NATIVE_FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
   private FloatArrays() {}
 
@@ -44,5 +51,68 @@ final class FloatArrays {
 
   static ArrayData of(float[] values) {
     return UnsafeArrayData.fromPrimitiveArray(values);
+  }
+
+  /** Elements of {@code dtype}, a whole number of them, widened where the array keeps them. */
+  static ArrayData decode(byte[] vector, DType dtype) {
+    int elements = vector.length / dtype.bytes();
+    int header = UnsafeArrayData.calculateHeaderPortionInBytes(elements);
+    byte[] packed = new byte[Math.toIntExact(roundUp(header + DType.F32.bytes(elements)))];
+    Platform.putLong(packed, Platform.BYTE_ARRAY_OFFSET, elements);
+    MemorySegment from = MemorySegment.ofArray(vector);
+    MemorySegment to = MemorySegment.ofArray(packed).asSlice(header, DType.F32.bytes(elements));
+    switch (dtype) {
+      case F32 -> MemorySegment.copy(from, DType.LE_FLOAT, 0, to, NATIVE_FLOAT, 0, elements);
+      case BF16 -> {
+        for (int i = 0; i < elements; i++) {
+          to.set(NATIVE_FLOAT, 4L * i, DType.bf16ToFloat(from.get(DType.LE_SHORT, 2L * i)));
+        }
+      }
+      case F16 -> {
+        for (int i = 0; i < elements; i++) {
+          to.set(NATIVE_FLOAT, 4L * i, Float.float16ToFloat(from.get(DType.LE_SHORT, 2L * i)));
+        }
+      }
+    }
+    UnsafeArrayData array = new UnsafeArrayData();
+    array.pointTo(packed, Platform.BYTE_ARRAY_OFFSET, packed.length);
+    return array;
+  }
+
+  /** The values, rounded to {@code dtype}, little-endian; a null is NaN. */
+  static byte[] encode(ArrayData array, DType dtype) {
+    if (!(array instanceof UnsafeArrayData packed)
+        || !(packed.getBaseObject() instanceof byte[] bytes)
+        || mayHoldNulls(packed)) {
+      return Vectors.encode(of(array), dtype);
+    }
+    int elements = packed.numElements();
+    long at = packed.getBaseOffset() - Platform.BYTE_ARRAY_OFFSET;
+    MemorySegment from =
+        MemorySegment.ofArray(bytes)
+            .asSlice(
+                at + UnsafeArrayData.calculateHeaderPortionInBytes(elements),
+                DType.F32.bytes(elements));
+    byte[] encoded = new byte[Math.toIntExact(dtype.bytes(elements))];
+    MemorySegment to = MemorySegment.ofArray(encoded);
+    switch (dtype) {
+      case F32 -> MemorySegment.copy(from, NATIVE_FLOAT, 0, to, DType.LE_FLOAT, 0, elements);
+      case BF16 -> {
+        for (int i = 0; i < elements; i++) {
+          to.set(DType.LE_SHORT, 2L * i, DType.floatToBf16(from.get(NATIVE_FLOAT, 4L * i)));
+        }
+      }
+      case F16 -> {
+        for (int i = 0; i < elements; i++) {
+          to.set(DType.LE_SHORT, 2L * i, Float.floatToFloat16(from.get(NATIVE_FLOAT, 4L * i)));
+        }
+      }
+    }
+    return encoded;
+  }
+
+  /** To whole words, as Spark's rows are made of. */
+  private static long roundUp(long bytes) {
+    return (bytes + Long.BYTES - 1) / Long.BYTES * Long.BYTES;
   }
 }
