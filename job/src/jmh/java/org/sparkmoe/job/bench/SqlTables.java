@@ -62,7 +62,7 @@ record SqlTables(SparkSession spark, Dataset<Row> pool) {
             StructType.fromDDL("topk_slot INT, topk_weight FLOAT, slots BINARY, weights BINARY"));
     Dataset<Row> ids =
         spark
-            .range(rows / topK * topK)
+            .range((long) rows / topK * topK)
             .selectExpr(
                 "id DIV %d AS token_id".formatted(topK),
                 "int(id %% %d) AS topk_slot".formatted(topK),
