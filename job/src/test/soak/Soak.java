@@ -183,7 +183,10 @@ public final class Soak {
     all.addAll(List.of("--conf", "spark.ui.enabled=false"));
     PARTITIONS.forEach((name, value) -> all.addAll(List.of("--conf", name + "=" + value)));
     all.addAll(command);
-    return new ProcessBuilder(all)
+    ProcessBuilder builder = new ProcessBuilder(all);
+    // It lives for seconds: compiled well it would end before that pays.
+    builder.environment().put("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1");
+    return builder
         .redirectErrorStream(true)
         .redirectOutput(folder.resolve("driver.log").toFile())
         .start();
@@ -231,8 +234,6 @@ public final class Soak {
             input.resolve("tokens").toString(),
             "--output",
             output.toString(),
-            "--backend",
-            "vector",
             "--no-report"));
   }
 
