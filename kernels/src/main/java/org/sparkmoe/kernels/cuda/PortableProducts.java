@@ -43,7 +43,8 @@ final class PortableProducts implements Products {
     boolean gated = shape.gated();
     stream.launch(
         gated ? innerGated : innerPlain,
-        tiling.columns(shape.intermediate(), gated ? 2 : 1),
+        // The padding too: the next product multiplies it by zeros, and it must be a number.
+        tiling.columns(shape.paddedIntermediate(), gated ? 2 : 1),
         tiles.count(),
         tiling.threads(),
         tiling.sharedBytes(),
