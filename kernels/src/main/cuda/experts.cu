@@ -263,15 +263,6 @@ __device__ __forceinline__ void plainOuter(
   }
 }
 
-// Rows of `cols` values to rows of `stride`, zeros between; one block a row.
-template <typename T>
-__device__ __forceinline__ void pad(const float* from, T* to, int cols, int stride) {
-  const int64_t row = blockIdx.x;
-  for (int col = threadIdx.x; col < stride; col += blockDim.x) {
-    narrow(col < cols ? from[row * cols + col] : 0.0f, to[row * stride + col]);
-  }
-}
-
 }  // namespace
 
 // Rows of x are those of tokens; k, cols and stride count values: k padded inputs, cols outputs, stride padded outputs.
@@ -309,51 +300,4 @@ OUTER(outer_f16, __half)
 extern "C" __global__ void __launch_bounds__(256)
     outer_f32(const float* x, const Tile* tiles, const Expert<float>* experts, float* out, int k, int cols) {
   plainOuter(x, tiles, experts, out, k, cols);
-}
-
-extern "C" __global__ void pad_bf16(const float* from, __nv_bfloat16* to, int cols, int stride) {
-  pad(from, to, cols, stride);
-}
-extern "C" __global__ void pad_f16(const float* from, __half* to, int cols, int stride) {
-  pad(from, to, cols, stride);
-}
-extern "C" __global__ void pad_f32(const float* from, float* to, int cols, int stride) {
-  pad(from, to, cols, stride);
-}
-
-// to[row] = from[rowOf[row]], rows of `chunks` times 16 bytes. One block a row.
-extern "C" __global__ void gather(const uint4* from, const int* rowOf, uint4* to, int chunks) {
-  const uint4* source = from + (int64_t)rowOf[blockIdx.x] * chunks;
-  uint4* target = to + (int64_t)blockIdx.x * chunks;
-  for (int chunk = threadIdx.x; chunk < chunks; chunk += blockDim.x) {
-    target[chunk] = source[chunk];
-  }
-}
-
-// out[token] = the sum over its assignments a, in their order from +0, of weight[a] * rows[rowOf[a]]; rows that are
-// elsewhere are skipped. Each product is rounded before it is added. One block a token.
-extern "C" __global__ void combine(
-    const float* rows, const int* rowOf, const float* weights, const int* offsets, float* out, int cols) {
-  const int64_t token = blockIdx.x;
-  const int from = offsets[token];
-  const int to = offsets[token + 1];
-  for (int col = threadIdx.x; col < cols; col += blockDim.x) {
-    float sum = 0.0f;
-    for (int a = from; a < to; a++) {
-      const int row = rowOf[a];
-      if (row >= 0) {
-        sum = __fadd_rn(sum, __fmul_rn(weights[a], rows[(int64_t)row * cols + col]));
-      }
-    }
-    out[token * cols + col] = sum;
-  }
-}
-
-// out[a] = rows[rowOf[a]], and zeros where the row is elsewhere. One block an assignment.
-extern "C" __global__ void scatter(const float* rows, const int* rowOf, float* out, int cols) {
-  const int64_t assignment = blockIdx.x;
-  const int row = rowOf[assignment];
-  for (int col = threadIdx.x; col < cols; col += blockDim.x) {
-    out[assignment * cols + col] = row < 0 ? 0.0f : rows[(int64_t)row * cols + col];
-  }
 }

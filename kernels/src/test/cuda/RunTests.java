@@ -1,4 +1,5 @@
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass;
+import static org.junit.platform.engine.discovery.DiscoverySelectors.selectMethod;
 import static org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder.request;
 
 import java.io.PrintWriter;
@@ -8,13 +9,18 @@ import org.junit.platform.launcher.core.LauncherFactory;
 import org.junit.platform.launcher.listeners.SummaryGeneratingListener;
 import org.junit.platform.launcher.listeners.TestExecutionSummary;
 
-/** Runs the test classes that are named, where there is no Maven; exits with 1 when one fails. */
+/** Runs tests where there is no Maven: classes, or CLASS#METHOD. Exits with 1 when one fails. */
 final class RunTests {
-  public static void main(String[] classes) {
+  public static void main(String[] names) {
     SummaryGeneratingListener summary = new SummaryGeneratingListener();
     Launcher launcher = LauncherFactory.create();
     launcher.execute(
-        request().selectors(Arrays.stream(classes).map(name -> selectClass(name)).toList()).build(),
+        request()
+            .selectors(
+                Arrays.stream(names)
+                    .map(name -> name.contains("#") ? selectMethod(name) : selectClass(name))
+                    .toList())
+            .build(),
         summary);
     TestExecutionSummary result = summary.getSummary();
     result.printFailuresTo(new PrintWriter(System.out));

@@ -49,15 +49,16 @@ java() {
 
 tests() {
   java RunTests org.sparkmoe.kernels.experts.CudaExpertKernelTest org.sparkmoe.kernels.experts.CudaFusedExpertsTest \
-    org.sparkmoe.kernels.layer.CudaPreparedLayerTest
+    org.sparkmoe.kernels.experts.CudaGatingTest org.sparkmoe.kernels.layer.CudaPreparedLayerTest
 }
 
-# Over the fused experts, which launch every kernel: minutes otherwise.
+# Over the fused experts and a router for each type of vectors, which launch every kernel: minutes otherwise.
 sanitize() {
   local tool
   for tool in memcheck racecheck; do
     sanitizer=(compute-sanitizer --tool "$tool" --error-exitcode 1)
-    java RunTests org.sparkmoe.kernels.experts.CudaFusedExpertsTest
+    java RunTests org.sparkmoe.kernels.experts.CudaFusedExpertsTest \
+      org.sparkmoe.kernels.experts.CudaGatingTest#vectorsMayBeNarrow
   done
   sanitizer=()
 }
@@ -71,12 +72,12 @@ bench() {
   # shellcheck disable=SC2086
   python3 "$here/torch_peer.py" $cases | tee "$peer"
   grep '^#' "$ours" "$peer" | sed 's/^[^#]*#/-/'
-  echo '| bf16 | T | products ms | TFLOP/s | PyTorch products ms | ratio | whole layer, host to host, ms | PyTorch layer on the GPU, ms |'
-  echo '|---|---:|---:|---:|---:|---:|---:|---:|'
+  echo '| bf16 | T | products ms | TFLOP/s | PyTorch products ms | ratio | whole layer, host to host, f32, ms | bf16, ms | PyTorch layer on the GPU, ms |'
+  echo '|---|---:|---:|---:|---:|---:|---:|---:|---:|'
   awk -F, '!/^#/ && NR == FNR { at[$1 "," $2] = $0; next }
     !/^#/ { split(at[$1 "," $2], a, ",")
       if (a[3] != "")
-        printf "| %s | %d | %.3f | %.0f | %.3f | %.2f | %.2f | %.2f |\n", $1, $2, a[3], a[5], $3, $3 / a[3], a[4], $4 }' \
+        printf "| %s | %d | %.3f | %.0f | %.3f | %.2f | %.2f | %.2f | %.2f |\n", $1, $2, a[3], a[5], $3, $3 / a[3], a[4], a[6], $4 }' \
     "$ours" "$peer"
 }
 

@@ -20,12 +20,15 @@ import org.sparkmoe.kernels.experts.Activation;
 import org.sparkmoe.kernels.experts.ExpertClock;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertWeights;
+import org.sparkmoe.kernels.layer.ExpertFormats;
+import org.sparkmoe.kernels.layer.LayerMemory;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.permute.TokenPermutation;
 import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.team.Team;
+import org.sparkmoe.kernels.tensor.Activations;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -33,14 +36,16 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * Layers on a GPU, as {@code src/test/cuda/run-on-gpu.sh} starts it beside its peer. Arguments are
  * {@code shape:tokens}, for weights in bf16; prints CSV, medians: shape, tokens, ms of both
  * products and the activation between them for all rows at once (by events on the GPU), ms of the
- * whole layer from and to page-locked f32 memory (router on the CPU, copies, permutation, sum),
- * TFLOP/s of the products. With a third part, {@code shape:tokens:stored}, weights are stored as
- * that says, and of the times only that of the products is there. Before anything is timed the
- * result is compared with SCALAR; afterwards its bits must be the same.
+ * whole layer (router, copies, permutation, sum) from and to page-locked memory in f32, TFLOP/s of
+ * the products, ms of the whole layer with page-locked memory in bf16. With a third part, {@code
+ * shape:tokens:stored}, weights are stored as that says, and of the times only that of the products
+ * is there. Before anything is timed the result is compared with SCALAR; afterwards its bits must
+ * be the same.
  */
 final class GpuBenchmark {
+  private static final String STREAMED = "streamed";
   private static final int REPEATS = 20;
-  private static final int LAYER_REPEATS = 7;
+  private static final int LAYER_REPEATS = 11;
   private static final GpuActivation SILU = new GpuActivation(0, 0, 0, Float.POSITIVE_INFINITY);
 
   private final Gpu gpu = Cuda.gpu();
@@ -64,6 +69,8 @@ final class GpuBenchmark {
         int tokens = Integer.parseInt(parts[1]);
         if (parts.length == 2) {
           benchmark.measure(shape, tokens);
+        } else if (parts[2].equals(STREAMED)) {
+          benchmark.measureStreamed(shape, tokens);
         } else {
           benchmark.measure(shape, tokens, Stored.valueOf(parts[2]));
         }
@@ -84,18 +91,11 @@ final class GpuBenchmark {
       Workspace ws = kernel.workspace(layer.workspaceBytes(tokens, team), arena);
       layer.forward(tokens, x, out, ws, team, ExpertClock.NONE);
       LayerProof.checkLayer("cuda", weights, tokens, x, out, LayerProof.BF16);
-      MemorySegment first = arena.allocate(bytes).copyFrom(out);
-      double layerMillis =
-          median(
-              LAYER_REPEATS,
-              () -> {
-                long start = System.nanoTime();
-                layer.forward(tokens, x, out, ws, team, ExpertClock.NONE);
-                return System.nanoTime() - start;
-              });
-      if (first.mismatch(out) != -1) {
-        throw new WrongResultException("the layer's bits changed from run to run: " + shape);
-      }
+      double wide = layer(layer, tokens, Activations.f32(x), Activations.f32(out), ws);
+      Activations narrow = new Activations(gpu.pinned(bytes / 2, arena), DType.BF16);
+      Activations.f32(x).convert(narrow, bytes / 4);
+      Activations narrowOut = new Activations(gpu.pinned(bytes / 2, arena), DType.BF16);
+      double half = layer(layer, tokens, narrow, narrowOut, ws);
       int[] ids = new int[tokens * shape.topK()];
       float[] topWeights = new float[ids.length];
       layer.route(tokens, x, ids, topWeights, ws, team);
@@ -105,12 +105,77 @@ final class GpuBenchmark {
       double millis = products(shape, experts, x, routes);
       System.out.printf(
           Locale.ROOT,
-          "%s,%d,%.4f,%.4f,%.1f%n",
+          "%s,%d,%.4f,%.4f,%.1f,%.4f%n",
           shape.name(),
           tokens,
           millis,
-          layerMillis,
-          shape.flops(tokens) / millis / 1e9);
+          wide,
+          shape.flops(tokens) / millis / 1e9,
+          half);
+    }
+  }
+
+  /** Half of the experts have room; vectors in bf16. */
+  private void measureStreamed(Shape shape, int tokens) {
+    long count = (long) tokens * shape.hidden();
+    try (Arena arena = Arena.ofShared();
+        RandomLayer random = new RandomLayer(shape, DType.BF16, false)) {
+      random.route(RoutingKind.UNIFORM);
+      PinnedLayer weights = PinnedLayer.of(random, shape.experts(), gpu, arena);
+      Activations wide = Activations.f32(arena.allocate(DType.F32.bytes(count)));
+      RandomValues.fill(wide.data(), DType.F32, 1, 1);
+      Activations x = new Activations(gpu.pinned(DType.BF16.bytes(count), arena), DType.BF16);
+      wide.convert(x, count);
+      Activations out = new Activations(gpu.pinned(DType.BF16.bytes(count), arena), DType.BF16);
+      ExpertFormats formats = ExpertFormats.of(DType.BF16);
+      LayerMemory memory = LayerMemory.of(shape.spec(), formats, formats, kernel);
+      double whole;
+      MemorySegment expected;
+      try (PreparedLayer layer =
+          PreparedLayer.prepare(shape.spec(), weights, kernel, ExpertStore.unbounded())) {
+        whole = layer(layer, tokens, x, out, Workspace.ofBytes(0));
+        expected = arena.allocate(out.data().byteSize()).copyFrom(out.data());
+      }
+      ExpertStore store = ExpertStore.ofBytes(memory.least(shape.experts() / 2));
+      try (PreparedLayer layer = PreparedLayer.prepare(shape.spec(), weights, kernel, store)) {
+        double streamed = layer(layer, tokens, x, out, Workspace.ofBytes(0));
+        if (expected.mismatch(out.data()) != -1) {
+          throw new WrongResultException("streaming changed the layer's bits: " + shape);
+        }
+        long before = store.statistics().packed();
+        layer.forward(tokens, x, out, Workspace.ofBytes(0), team, ExpertClock.NONE);
+        System.out.printf(
+            Locale.ROOT,
+            "%s streamed,%d,all there %.4f ms,half there %.4f ms,%d experts of %d bytes a run%n",
+            shape.name(),
+            tokens,
+            whole,
+            streamed,
+            store.statistics().packed() - before,
+            memory.expert());
+      }
+    }
+  }
+
+  /** Milliseconds of the whole layer; its bits must be the same each time. */
+  private double layer(
+      PreparedLayer layer, int tokens, Activations x, Activations out, Workspace ws) {
+    Runnable once = () -> layer.forward(tokens, x, out, ws, team, ExpertClock.NONE);
+    once.run();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment first = arena.allocate(out.data().byteSize()).copyFrom(out.data());
+      double millis =
+          median(
+              LAYER_REPEATS,
+              () -> {
+                long start = System.nanoTime();
+                once.run();
+                return System.nanoTime() - start;
+              });
+      if (first.mismatch(out.data()) != -1) {
+        throw new WrongResultException("the layer's bits changed from run to run");
+      }
+      return millis;
     }
   }
 
@@ -169,8 +234,6 @@ final class GpuBenchmark {
     GpuShape sizes =
         new GpuShape(experts.getFirst().w1().format(), shape.hidden(), shape.intermediate(), true);
     TokenPermutation order = TokenPermutation.of(routes, ExpertMap.all(shape.experts()));
-    int[] tokenOf = new int[order.rows()];
-    Arrays.setAll(tokenOf, order::token);
     try (Arena arena = Arena.ofShared();
         Lane lane = gpu.lane()) {
       List<Lane.Piece> pieces = new ArrayList<>();
@@ -178,7 +241,11 @@ final class GpuBenchmark {
         GpuExpert expert = upload(sizes, experts.get(id), arena);
         pieces.add(new Lane.Piece(expert, order.offset(id), order.rows(id)));
       }
-      lane.load(sizes, routes.tokens(), x, tokenOf, tokenOf.length);
+      lane.load(shape.hidden(), routes.tokens(), x, DType.F32);
+      lane.routes(routes.expertIds(), routes.weights(), routes.offsets());
+      lane.permute(shape.experts());
+      lane.rowsOfExperts(shape.experts());
+      lane.arrange(sizes);
       for (int warm = 0; warm < 3; warm++) {
         lane.run(pieces, SILU);
       }

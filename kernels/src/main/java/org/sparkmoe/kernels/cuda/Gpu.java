@@ -1,13 +1,16 @@
 package org.sparkmoe.kernels.cuda;
 
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Queue;
 import java.util.concurrent.BlockingDeque;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.LinkedBlockingDeque;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.WeightFormat;
@@ -36,20 +39,30 @@ public final class Gpu implements AutoCloseable {
   private final DeviceInfo info;
   private final long context;
   private final Owned owned;
+  private final DeviceMemory memory;
   private final Kernels kernels;
   private final List<Lane> lanes = new ArrayList<>();
 
   /** The one that was used last comes first: its buffers are there. */
   private final BlockingDeque<Lane> free = new LinkedBlockingDeque<>();
 
+  /** Where memory from {@link #pinned} starts and ends. */
+  private final ConcurrentSkipListMap<Long, Long> pinned = new ConcurrentSkipListMap<>();
+
+  /** Ways for weights, which arrive while batches are computed; those that nobody uses. */
+  private final Queue<Path> paths = new ConcurrentLinkedQueue<>();
+
+  private record Path(Stream stream, Staging staging) {}
+
   private Gpu(Driver driver, DeviceInfo info, long context, Owned owned) {
     this.driver = driver;
     this.info = info;
     this.context = context;
     this.owned = owned;
+    this.memory = new DeviceMemory(driver, info);
     this.kernels = Kernels.load(driver, info, owned);
     for (int number = 0; number < LANES; number++) {
-      lanes.add(new Lane(this, Stream.open(driver, owned)));
+      lanes.add(new Lane(this, owned));
     }
     free.addAll(lanes);
   }
@@ -106,7 +119,13 @@ public final class Gpu implements AutoCloseable {
   public MemorySegment allocate(long bytes, Arena arena) {
     long address = allocate(bytes);
     return MemorySegment.ofAddress(address)
-        .reinterpret(bytes, arena, segment -> free(segment.address()));
+        .reinterpret(
+            bytes,
+            arena,
+            segment -> {
+              enter();
+              memory.giveBack(segment.address(), bytes);
+            });
   }
 
   /**
@@ -117,51 +136,46 @@ public final class Gpu implements AutoCloseable {
   public MemorySegment pinned(long bytes, Arena arena) {
     enter();
     CudaBindings cuda = driver.bindings();
-    long address = driver.create("cuMemHostAlloc", cuda.memHostAlloc(), bytes, 0);
+    long address = driver.create("cuMemHostAlloc", cuda.memHostAlloc(), Math.max(bytes, 1), 0);
+    pinned.put(address, address + bytes);
     return MemorySegment.ofAddress(address)
         .reinterpret(
             bytes,
             arena,
             segment -> {
               enter();
+              pinned.remove(segment.address());
               driver.call("cuMemFreeHost", cuda.memFreeHost(), segment.address());
             });
+  }
+
+  /** Whether all of {@code segment} is memory from {@link #pinned}, or nothing. */
+  boolean isPinned(MemorySegment segment) {
+    if (segment.byteSize() == 0) {
+      return true;
+    }
+    if (!segment.isNative()) {
+      return false;
+    }
+    Map.Entry<Long, Long> before = pinned.floorEntry(segment.address());
+    return before != null && segment.address() + segment.byteSize() <= before.getValue();
   }
 
   /** As {@link #allocate(long, Arena)}, given back with {@link #free}. */
   long allocate(long bytes) {
     enter();
-    try (Arena temporary = Arena.ofConfined()) {
-      MemorySegment address = temporary.allocate(JAVA_LONG);
-      int result =
-          driver.result("cuMemAlloc_v2", driver.bindings().memAlloc(), address, Math.max(bytes, 1));
-      if (result == Driver.OUT_OF_MEMORY) {
-        throw new CudaException(
-            """
-            GPU %d, %s, has %d of %d bytes free, %d more are needed; lower --weight-memory, or use \
-            onednn or vector\
-            """
-                .formatted(info.ordinal(), info.name(), freeBytes(), info.bytes(), bytes));
-      }
-      driver.check(result, "cuMemAlloc_v2");
-      return address.get(JAVA_LONG, 0);
-    }
+    return memory.allocate(bytes);
   }
 
   void free(long address) {
     enter();
-    driver.call("cuMemFree_v2", driver.bindings().memFree(), address);
+    memory.free(address);
   }
 
   /** Bytes that nobody holds at this moment. */
   public long freeBytes() {
     enter();
-    try (Arena temporary = Arena.ofConfined()) {
-      MemorySegment free = temporary.allocate(JAVA_LONG);
-      MemorySegment total = temporary.allocate(JAVA_LONG);
-      driver.call("cuMemGetInfo_v2", driver.bindings().memGetInfo(), free, total);
-      return free.get(JAVA_LONG, 0);
-    }
+    return memory.freeBytes();
   }
 
   /** Bytes of memory, used or not. */
@@ -174,20 +188,41 @@ public final class Gpu implements AutoCloseable {
     return Math.ceilDiv(bytes, ALIGNMENT) * ALIGNMENT;
   }
 
-  /** Copies native memory to the GPU and waits until it is there. */
+  /** Copies memory to the GPU and waits until it is there. */
   public void upload(MemorySegment from, long to) {
+    try (Upload upload = upload()) {
+      upload.put(from, to);
+    }
+  }
+
+  /** Begins copies beside the batches that are computed. */
+  Upload upload() {
     enter();
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment source = from;
-      if (!from.isNative()) {
-        source = arena.allocate(from.byteSize(), Float.BYTES).copyFrom(from);
-      }
-      // A stream of its own: weights arrive while a batch is computed.
-      try (Owned temporary = new Owned(driver)) {
-        Stream own = Stream.open(driver, temporary);
-        own.upload(source, to);
-        own.synchronize();
-      }
+    Path path = paths.poll();
+    if (path == null) {
+      path = new Path(Stream.open(driver, owned), new Staging(this, owned));
+    }
+    return new Upload(path);
+  }
+
+  /** Copies that are waited for together. One thread at a time. */
+  final class Upload implements AutoCloseable {
+    private final Path path;
+
+    private Upload(Path path) {
+      this.path = path;
+    }
+
+    /** Memory that stays as it is until {@link #close}. */
+    void put(MemorySegment from, long to) {
+      path.staging().upload(path.stream(), from, to);
+    }
+
+    /** Waits until all is there. A way that failed is not used again. */
+    @Override
+    public void close() {
+      path.stream().synchronize();
+      paths.add(path);
     }
   }
 
@@ -201,14 +236,18 @@ public final class Gpu implements AutoCloseable {
     return kernels.products(format).toString();
   }
 
-  /** Rows of a batch, at most: so few that most of the memory is for weights. */
-  public int rowsAtOnce(GpuShape shape) {
-    return Math.clamp(info.bytes() / SHARE / shape.rowBytes(), 1, MOST_ROWS);
+  /**
+   * Rows of a batch, at most, of experts of any type: so few that most of the memory is for
+   * weights.
+   */
+  public int rowsAtOnce(int hidden, int intermediate) {
+    long rowBytes = new GpuShape(DType.F32, hidden, intermediate, true).rowBytes();
+    return Math.clamp(info.bytes() / SHARE / rowBytes, 1, MOST_ROWS);
   }
 
   /**
    * Takes a lane for one batch, and waits where there is none; closing the lane frees it. A thread
-   * that holds a lane asks for no other.
+   * that holds a lane asks for another with {@link #laneIfFree} only.
    *
    * @throws CancellationException where the thread is interrupted while it waits
    */
@@ -221,6 +260,12 @@ public final class Gpu implements AutoCloseable {
       throw (CancellationException)
           new CancellationException("interrupted while waiting for the GPU").initCause(e);
     }
+  }
+
+  /** A lane for one batch, where that takes no waiting. */
+  public Optional<Lane> laneIfFree() {
+    enter();
+    return Optional.ofNullable(free.pollFirst());
   }
 
   void leave(Lane lane) {
@@ -256,6 +301,8 @@ public final class Gpu implements AutoCloseable {
   public void close() {
     enter();
     lanes.forEach(Lane::free);
+    paths.forEach(path -> path.staging().free());
+    memory.freeKept();
     owned.close();
   }
 }

@@ -42,9 +42,11 @@ public record GpuExpert(
       float[] b3OrNull,
       float[] b2OrNull,
       Arena arena) {
-    try (Arena staging = Arena.ofConfined()) {
+    // Closed in this order: copies end before what they are taken from goes.
+    try (Arena staging = Arena.ofConfined();
+        Gpu.Upload copies = gpu.upload()) {
       MemorySegment memory = gpu.allocate(shape.bytes(), arena);
-      Writer writer = new Writer(gpu, staging, memory.address());
+      Writer writer = new Writer(copies, staging, memory.address());
       // w3 behind w1: kernels read both as one tensor.
       long first = writer.weight(w1, shape.paddedHidden(), shape.innerBytes());
       long third =
@@ -72,12 +74,12 @@ public record GpuExpert(
 
   /** Puts parts behind each other. */
   private static final class Writer {
-    private final Gpu gpu;
+    private final Gpu.Upload copies;
     private final Arena staging;
     private long next;
 
-    Writer(Gpu gpu, Arena staging, long start) {
-      this.gpu = gpu;
+    Writer(Gpu.Upload copies, Arena staging, long start) {
+      this.copies = copies;
       this.staging = staging;
       this.next = start;
     }
@@ -117,7 +119,7 @@ public record GpuExpert(
 
     long put(MemorySegment data, long bytes) {
       long at = next;
-      gpu.upload(data, at);
+      copies.put(data, at);
       next += bytes;
       return at;
     }

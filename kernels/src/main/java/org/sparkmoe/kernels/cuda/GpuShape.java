@@ -83,10 +83,13 @@ public record GpuShape(WeightFormat weights, int hidden, int intermediate, boole
    * Bytes that a batch takes on the GPU beside the experts, at most: buffers grow by half.
    *
    * @param rows that its tokens make
+   * @param experts E
    */
-  public long batchBytes(long tokens, long rows) {
-    long once = 2 * DType.F32.bytes(hidden) + type().bytes(paddedHidden());
-    long each = Integer.BYTES + type().bytes(paddedHidden()) + rowBytes();
+  public long batchBytes(long tokens, long rows, int experts) {
+    long once =
+        2 * DType.F32.bytes(hidden) + type().bytes(paddedHidden()) + DType.F32.bytes(experts);
+    // id, weight, place, token
+    long each = 4 * Integer.BYTES + type().bytes(paddedHidden()) + rowBytes();
     return (tokens * once + rows * each) * 3 / 2;
   }
 

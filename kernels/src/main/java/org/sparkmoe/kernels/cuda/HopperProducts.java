@@ -38,7 +38,7 @@ final class HopperProducts implements Products {
   /**
    * The kernels of {@code hopper.cu} for weights of {@code type}.
    *
-   * @param gather of {@code experts.cu}
+   * @param gather of {@code tokens.cu}
    */
   HopperProducts(PtxModule module, Kernel gather, DType type, int multiprocessors) {
     this.driver = module.driver();

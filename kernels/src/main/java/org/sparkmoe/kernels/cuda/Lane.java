@@ -1,18 +1,24 @@
 package org.sparkmoe.kernels.cuda;
 
-import static java.lang.foreign.ValueLayout.JAVA_INT;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
-import org.sparkmoe.kernels.cuda.PtxModule.Kernel;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
- * A part of the GPU while one batch is computed: {@link #load} brings tokens, {@link #run} takes
- * rows through experts, as often as it takes, and one of the rest fetches the result. Rows are
- * sorted by expert, whatever runs first. One thread at a time, which holds the lane from {@link
- * Gpu#lane} to {@link #close}.
+ * A part of the GPU while one batch is computed. Every step starts work there and returns before it
+ * is done, unless it says that it waits; steps run in the order in which they were started:
+ *
+ * <ol>
+ *   <li>{@link #load} brings tokens, {@link #route} or {@link #routes} says where each goes, and
+ *       {@link #permute} sorts the assignments by expert
+ *   <li>{@link #arrange} brings rows into that order, {@link #start} takes them through experts, as
+ *       often as it takes
+ *   <li>{@link #combine}, {@link #scatter} or {@link #rows} says what becomes of the result, and
+ *       {@link #finish} waits for it
+ * </ol>
+ *
+ * <p>One thread at a time, which holds the lane from {@link Gpu#lane} to {@link #close}.
  */
 public final class Lane implements AutoCloseable {
   private static final int SMALL_BLOCK = 256;
@@ -20,186 +26,244 @@ public final class Lane implements AutoCloseable {
   private final Gpu gpu;
   private final Stream stream;
   private final Staging staging;
-  private final PinnedBuffer indices;
+  private final DeviceRoutes routes;
   private final DeviceBuffer tokens;
   private final DeviceBuffer padded;
-  private final DeviceBuffer tokenOf;
   private final DeviceBuffer arranged;
-  private final DeviceBuffer plan;
+  private final PlanBuffer plans;
   private final DeviceBuffer intermediate;
   private final DeviceBuffer rows;
-  private final DeviceBuffer slots;
   private final DeviceBuffer result;
 
-  private GpuShape shape;
+  /** Two, so that experts can be started while others run. */
+  private final Run[] runs;
+
+  private int nextRun;
+
+  private int hidden;
+  private int count;
+  private DType type;
+  private boolean permuted;
   private Products products;
   private Products.Batch batch;
+  private long finishedFrom;
+  private MemorySegment finishedTo = MemorySegment.NULL;
 
   /** Some rows of an expert: {@code first} counts rows of the whole batch. */
   public record Piece(GpuExpert expert, int first, int rows) {}
 
-  Lane(Gpu gpu, Stream stream) {
+  /** Experts that were started. Valid until two more are. */
+  public static final class Run {
+    private final Event start;
+    private final Event end;
+    private boolean empty;
+
+    private Run(Driver driver, Owned owned) {
+      this.start = Event.open(driver, owned);
+      this.end = Event.open(driver, owned);
+    }
+
+    /** Waits until they are done; returns the nanoseconds that they took on the GPU. */
+    public long nanos() {
+      return empty ? 0 : end.nanosSince(start);
+    }
+  }
+
+  Lane(Gpu gpu, Owned owned) {
     this.gpu = gpu;
-    this.stream = stream;
-    this.staging = new Staging(gpu.driver());
-    this.indices = new PinnedBuffer(gpu.driver());
+    this.stream = Stream.open(gpu.driver(), owned);
+    this.staging = new Staging(gpu, owned);
+    this.routes = new DeviceRoutes(gpu);
+    this.runs = new Run[] {new Run(gpu.driver(), owned), new Run(gpu.driver(), owned)};
     this.tokens = new DeviceBuffer(gpu);
     this.padded = new DeviceBuffer(gpu);
-    this.tokenOf = new DeviceBuffer(gpu);
     this.arranged = new DeviceBuffer(gpu);
-    this.plan = new DeviceBuffer(gpu);
+    this.plans = new PlanBuffer(gpu);
     this.intermediate = new DeviceBuffer(gpu);
     this.rows = new DeviceBuffer(gpu);
-    this.slots = new DeviceBuffer(gpu);
     this.result = new DeviceBuffer(gpu);
   }
 
   /**
-   * Brings tokens to the GPU and rounds them to the type of the weights.
+   * Brings tokens to the GPU.
    *
-   * @param x count × H f32
-   * @param tokenOfOrNull the token of each row; null where rows are tokens
-   * @param rowCount rows of the batch
+   * @param width H
+   * @param x tokens × H; stays as it is until {@link #finish} where it is page-locked
    */
-  public void load(
-      GpuShape experts, int count, MemorySegment x, int[] tokenOfOrNull, int rowCount) {
-    shape = experts;
+  public void load(int width, int tokenCount, MemorySegment x, DType typeOfX) {
+    hidden = width;
+    count = tokenCount;
+    type = typeOfX;
+    permuted = false;
+    products = null;
+    batch = null;
+    long bytes = type.bytes((long) count * hidden);
+    staging.upload(stream, x.asSlice(0, bytes), tokens.of(bytes));
+  }
+
+  /** Chooses the experts of each token: those are the local ones. */
+  public void route(GpuRouter router) {
+    routes.choose(stream, router, count, tokens.of(0), type);
+  }
+
+  /**
+   * Brings the experts of each token.
+   *
+   * @param localExperts of each assignment, negative where it is elsewhere
+   * @param weights of the assignments
+   * @param offsets of the tokens' assignments, and their number
+   */
+  public void routes(int[] localExperts, float[] weights, int[] offsets) {
+    routes.send(stream, localExperts, weights, offsets);
+  }
+
+  /** Fetches what {@link #route} chose, to {@code from} on, and waits for it. */
+  public void fetchRoutes(int[] topkIds, float[] topkWeights, int from) {
+    routes.fetch(stream, topkIds, topkWeights, from);
+  }
+
+  /** Sorts assignments by expert; within an expert they stay in their order. */
+  public void permute(int localExperts) {
+    permuted = true;
+    routes.permute(stream, localExperts);
+  }
+
+  /** Rows of each expert, in the order in which they lie; waits for the permutation. */
+  public int[] rowsOfExperts(int localExperts) {
+    return routes.rowsOfExperts(stream, localExperts);
+  }
+
+  /**
+   * Brings the rows of the batch into their order; those of a batch without routes are its tokens.
+   */
+  public void arrange(GpuShape shape) {
     products = gpu.kernels().products(shape.weights());
-    boolean gathers = tokenOfOrNull != null;
-    long hidden = shape.hidden();
-    long wide = tokens.of(DType.F32.bytes(count * hidden));
-    long narrow = padded.of(shape.type().bytes((long) count * shape.paddedHidden()));
-    long tokenIds = tokenOf.of((long) rowCount * Integer.BYTES);
+    int rowCount = permuted ? routes.rows() : count;
     batch =
         new Products.Batch(
             shape,
             rowCount,
-            narrow,
-            gathers ? tokenIds : 0,
+            rounded(shape),
+            permuted ? routes.tokenOfRow() : 0,
             intermediate.of(shape.type().bytes((long) rowCount * shape.paddedIntermediate())),
-            rows.of(DType.F32.bytes(rowCount * hidden)));
-    if (count == 0) {
-      return;
+            rows.of(DType.F32.bytes((long) rowCount * hidden)));
+    if (rowCount > 0) {
+      batch = products.arrange(stream, batch, arranged);
     }
-    staging.upload(stream, x.asSlice(0, DType.F32.bytes(count * hidden)), wide);
-    Kernel pad = gpu.kernels().pad().get(shape.type());
-    stream.launch(
-        pad, count, 1, SMALL_BLOCK, 0, wide, narrow, shape.hidden(), shape.paddedHidden());
-    if (gathers) {
-      MemorySegment ids = indices.of(rowCount * 4L).asSlice(0, rowCount * 4L);
-      MemorySegment.copy(tokenOfOrNull, 0, ids, JAVA_INT, 0, rowCount);
-      stream.upload(ids, tokenIds);
+  }
+
+  /** The tokens as products read them. */
+  private long rounded(GpuShape shape) {
+    if (type == shape.type() && hidden == shape.paddedHidden()) {
+      return tokens.of(0);
     }
-    batch = products.arrange(stream, batch, arranged);
+    long to = padded.of(shape.type().bytes((long) count * shape.paddedHidden()));
+    if (count > 0) {
+      stream.launch(
+          gpu.kernels().tokens().pads().get(type).get(shape.type()),
+          count,
+          1,
+          SMALL_BLOCK,
+          0,
+          tokens.of(0),
+          to,
+          hidden,
+          shape.paddedHidden());
+    }
+    return to;
+  }
+
+  /**
+   * Takes rows through experts, which stay until that is done. Not more than two at a time.
+   *
+   * @param pieces of any experts of the batch's shape
+   */
+  public Run start(List<Piece> pieces, GpuActivation activation) {
+    Run run = runs[nextRun++ & 1];
+    try (Arena arena = Arena.ofConfined()) {
+      TilePlan tiles = TilePlan.of(pieces, products.tileRows(), arena);
+      run.empty = tiles.count() == 0;
+      if (!run.empty) {
+        long plan = plans.upload(stream, tiles.memory());
+        run.start.mark(stream);
+        products.launch(stream, batch, tiles, plan, activation);
+        run.end.mark(stream);
+      }
+    }
+    return run;
+  }
+
+  /** As {@link #start}, and waits; returns the nanoseconds that it took on the GPU. */
+  public long run(List<Piece> pieces, GpuActivation activation) {
+    return start(pieces, activation).nanos();
+  }
+
+  /** The rows as they are: rows × H f32. */
+  public void rows(MemorySegment out) {
+    fetch(rows.of(0), out);
+  }
+
+  /**
+   * The tokens: their rows weighed and summed over slots, in their order.
+   *
+   * @param out receives tokens × H
+   */
+  public void combine(MemorySegment out, DType typeOfOut) {
+    long sums = result.of(typeOfOut.bytes((long) count * hidden));
+    if (count > 0) {
+      routes.combine(stream, rows.of(0), hidden, sums, typeOfOut);
+    }
+    fetch(sums, out);
+  }
+
+  /**
+   * The row of each assignment, zeros where it is elsewhere.
+   *
+   * @param out receives assignments × H f32
+   */
+  public void scatter(MemorySegment out) {
+    long sorted = result.of(out.byteSize());
+    if (out.byteSize() > 0) {
+      routes.scatter(stream, rows.of(0), hidden, sorted);
+    }
+    fetch(sorted, out);
+  }
+
+  /** Page-locked memory is written without the CPU, which copies to other memory later. */
+  private void fetch(long from, MemorySegment to) {
+    if (gpu.isPinned(to)) {
+      stream.download(from, to);
+    } else {
+      finishedFrom = from;
+      finishedTo = to;
+    }
+  }
+
+  /** Waits until the result is where it belongs, and brings up what failed. */
+  public void finish() {
+    MemorySegment to = finishedTo;
+    finishedTo = MemorySegment.NULL;
+    staging.download(stream, finishedFrom, to);
     stream.synchronize();
   }
 
-  /**
-   * Takes rows through experts, and waits until that is done: the experts can go then.
-   *
-   * @param pieces of any experts of the batch's shape
-   * @return nanoseconds that it took on the GPU
-   */
-  public long run(List<Piece> pieces, GpuActivation activation) {
-    try (Arena arena = Arena.ofConfined()) {
-      TilePlan tiles = TilePlan.of(pieces, products.tileRows(), arena);
-      if (tiles.count() == 0) {
-        return 0;
-      }
-      long experts = plan.of(tiles.bytes());
-      MemorySegment pinned = indices.of(tiles.bytes()).asSlice(0, tiles.bytes());
-      stream.upload(pinned.copyFrom(tiles.memory()), experts);
-      stream.markStart();
-      products.launch(stream, batch, tiles, experts, activation);
-      stream.markEnd();
-      return stream.nanos();
-    }
-  }
-
-  /** Fetches the rows as they are: rows × H f32. */
-  public void rows(MemorySegment out) {
-    staging.download(stream, rows.of(0), out);
-  }
-
-  /**
-   * Weighs rows and sums them over slots, in their order.
-   *
-   * @param rowOf the row of each assignment, negative where it is elsewhere
-   * @param weights of the assignments
-   * @param offsets of the tokens' assignments, and their number
-   * @param out receives tokens × H f32
-   */
-  public void combine(int[] rowOf, float[] weights, int[] offsets, MemorySegment out) {
-    int count = offsets.length - 1;
-    if (count == 0) {
-      return;
-    }
-    long part = Gpu.aligned(rowOf.length * 4L);
-    long bytes = 2 * part + offsets.length * 4L;
-    MemorySegment all = indices.of(bytes).asSlice(0, bytes);
-    MemorySegment.copy(rowOf, 0, all, JAVA_INT, 0, rowOf.length);
-    MemorySegment.copy(weights, 0, all, DType.LE_FLOAT, part, weights.length);
-    MemorySegment.copy(offsets, 0, all, JAVA_INT, 2 * part, offsets.length);
-    long ids = slots.of(bytes);
-    long sums = result.of(out.byteSize());
-    stream.upload(all, ids);
-    stream.launch(
-        gpu.kernels().combine(),
-        count,
-        1,
-        SMALL_BLOCK,
-        0,
-        rows.of(0),
-        ids,
-        ids + part,
-        ids + 2 * part,
-        sums,
-        shape.hidden());
-    staging.download(stream, sums, out);
-  }
-
-  /**
-   * Fetches the row of each assignment, zeros where it is elsewhere.
-   *
-   * @param rowOf as for {@link #combine}
-   * @param out receives assignments × H f32
-   */
-  public void scatter(int[] rowOf, MemorySegment out) {
-    if (rowOf.length == 0) {
-      return;
-    }
-    long bytes = rowOf.length * 4L;
-    MemorySegment all = indices.of(bytes).asSlice(0, bytes);
-    MemorySegment.copy(rowOf, 0, all, JAVA_INT, 0, rowOf.length);
-    long ids = slots.of(bytes);
-    long sorted = result.of(out.byteSize());
-    stream.upload(all, ids);
-    stream.launch(
-        gpu.kernels().scatter(),
-        rowOf.length,
-        1,
-        SMALL_BLOCK,
-        0,
-        rows.of(0),
-        ids,
-        sorted,
-        shape.hidden());
-    staging.download(stream, sorted, out);
-  }
-
-  /** Lets the next batch in. */
+  /** Waits for what was started, and lets the next batch in. */
   @Override
   public void close() {
-    gpu.leave(this);
+    try {
+      // Also where a step failed: whoever owns the memory may give it back now.
+      finishedTo = MemorySegment.NULL;
+      stream.synchronize();
+    } finally {
+      gpu.leave(this);
+    }
   }
 
   /** Gives all buffers back. */
   void free() {
-    for (DeviceBuffer buffer :
-        List.of(tokens, padded, tokenOf, arranged, plan, intermediate, rows, slots, result)) {
-      buffer.free();
-    }
-    indices.free();
+    List.of(tokens, padded, arranged, intermediate, rows, result).forEach(DeviceBuffer::free);
+    routes.free();
+    plans.free();
     staging.free();
   }
 }

@@ -74,9 +74,11 @@ final class SelfCheck {
       GpuExpert expert = GpuExpert.upload(gpu, shape, w1, w3OrNull, w2, null, null, null, arena);
       MemorySegment y = arena.allocate(x.byteSize());
       try (Lane lane = gpu.lane()) {
-        lane.load(shape, ROWS, x, null, ROWS);
-        lane.run(List.of(new Lane.Piece(expert, 0, ROWS)), gated ? SILU : RELU2);
+        lane.load(HIDDEN, ROWS, x, DType.F32);
+        lane.arrange(shape);
+        lane.start(List.of(new Lane.Piece(expert, 0, ROWS)), gated ? SILU : RELU2);
         lane.rows(y);
+        lane.finish();
       }
       return error(x, w1, w3OrNull, w2, y);
     }

@@ -8,22 +8,15 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
-/** Work that the GPU does in order, and two marks in it to measure time between. */
-record Stream(Driver driver, long handle, long start, long end) {
+/** Work that the GPU does in order. */
+record Stream(Driver driver, long handle) {
   private static final int NON_BLOCKING = 1;
 
   static Stream open(Driver driver, Owned owned) {
     CudaBindings cuda = driver.bindings();
     long stream = driver.create("cuStreamCreate", cuda.streamCreate(), NON_BLOCKING);
     owned.own(stream, "cuStreamDestroy_v2", cuda.streamDestroy());
-    return new Stream(driver, stream, event(driver, owned), event(driver, owned));
-  }
-
-  private static long event(Driver driver, Owned owned) {
-    CudaBindings cuda = driver.bindings();
-    long event = driver.create("cuEventCreate", cuda.eventCreate(), 0);
-    owned.own(event, "cuEventDestroy_v2", cuda.eventDestroy());
-    return event;
+    return new Stream(driver, stream);
   }
 
   /** Copies from native memory, which stays as it is until {@link #synchronize}. */
@@ -55,24 +48,6 @@ record Stream(Driver driver, long handle, long start, long end) {
   /** Waits until all is done, and brings up what failed. */
   void synchronize() {
     driver.call("cuStreamSynchronize", driver.bindings().streamSynchronize(), handle);
-  }
-
-  void markStart() {
-    driver.call("cuEventRecord", driver.bindings().eventRecord(), start, handle);
-  }
-
-  void markEnd() {
-    driver.call("cuEventRecord", driver.bindings().eventRecord(), end, handle);
-  }
-
-  /** Nanoseconds between the marks; waits for the second. */
-  long nanos() {
-    driver.call("cuEventSynchronize", driver.bindings().eventSynchronize(), end);
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment millis = arena.allocate(JAVA_FLOAT);
-      driver.call("cuEventElapsedTime", driver.bindings().eventElapsedTime(), millis, start, end);
-      return (long) (millis.get(JAVA_FLOAT, 0) * 1e6);
-    }
   }
 
   /**

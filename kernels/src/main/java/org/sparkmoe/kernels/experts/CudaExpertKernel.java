@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.experts;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Optional;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.Probes;
 import org.sparkmoe.kernels.cuda.Cuda;
@@ -10,12 +11,17 @@ import org.sparkmoe.kernels.cuda.CudaException;
 import org.sparkmoe.kernels.cuda.Gpu;
 import org.sparkmoe.kernels.cuda.GpuActivation;
 import org.sparkmoe.kernels.cuda.GpuExpert;
+import org.sparkmoe.kernels.cuda.GpuRouter;
 import org.sparkmoe.kernels.cuda.GpuShape;
 import org.sparkmoe.kernels.cuda.Lane;
 import org.sparkmoe.kernels.gemm.Gemm;
 import org.sparkmoe.kernels.gemm.ScalarGemm;
 import org.sparkmoe.kernels.gemm.VectorGemm;
 import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.router.Gating;
+import org.sparkmoe.kernels.router.RouterWeights;
+import org.sparkmoe.kernels.router.RoutingRule;
+import org.sparkmoe.kernels.router.TopKRule;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Weight;
 import org.sparkmoe.kernels.tensor.WeightFormat;
@@ -25,8 +31,8 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * Experts on an NVIDIA GPU, where their weights stay in their stored width. Rows and intermediates
  * are rounded to the type of the weights, beside quantized ones to bf16 like the weights that those
  * stand for, and sums are f32: within 1e-2 relative per row of {@link ScalarExpertKernel}, within
- * 1e-5 for f32. The router and the gate of a shared expert stay on the CPU, because a last digit
- * there changes the choice of experts.
+ * 1e-5 for f32. The router is there too ({@link CudaGating}); sparsemixer and the gate of a shared
+ * expert stay on the CPU.
  */
 public final class CudaExpertKernel implements ExpertKernel {
   private final Gemm gemm = Probes.vectorModuleLoaded() ? new VectorGemm() : new ScalarGemm();
@@ -58,6 +64,41 @@ public final class CudaExpertKernel implements ExpertKernel {
 
   Gpu gpu() {
     return gpu;
+  }
+
+  /**
+   * Why routers of {@code rule} run on the CPU beside experts on a GPU; empty where they run there
+   * too.
+   */
+  public static Optional<String> routesOnCpu(RoutingRule rule, int experts) {
+    return CudaGating.refusal(rule, experts);
+  }
+
+  @Override
+  public Gating gating(RoutingRule rule, RouterWeights weights, Arena arena) {
+    return rule instanceof TopKRule topK && routesOnCpu(rule, weights.router().rows()).isEmpty()
+        ? new CudaGating(gpu, topK, weights, arena)
+        : ExpertKernel.super.gating(rule, weights, arena);
+  }
+
+  @Override
+  public long gatingBytes(RoutingRule rule, DType format, int experts, int hidden) {
+    return routesOnCpu(rule, experts).isEmpty()
+        ? GpuRouter.bytes(experts, hidden)
+        : ExpertKernel.super.gatingBytes(rule, format, experts, hidden);
+  }
+
+  @Override
+  public Optional<RoutedExperts> routed(Gating gating, int intermediate, ExpertClock clock) {
+    return gating instanceof CudaGating device
+        ? device.withExperts(intermediate, clock)
+        : Optional.empty();
+  }
+
+  /** Page-locked; its alignment is that of pages. */
+  @Override
+  public MemorySegment memory(long bytes, long alignment, Arena arena) {
+    return gpu.pinned(bytes, arena);
   }
 
   /**
@@ -160,12 +201,14 @@ public final class CudaExpertKernel implements ExpertKernel {
     GpuShape shape = e.memory().shape();
     long rowBytes = DType.F32.bytes(shape.hidden());
     try (Lane lane = gpu.lane()) {
-      int most = gpu.rowsAtOnce(shape);
+      int most = gpu.rowsAtOnce(shape.hidden(), shape.intermediate());
       for (int from = 0; from < rows; from += most) {
         int count = Math.min(most, rows - from);
-        lane.load(shape, count, x.asSlice(from * rowBytes), null, count);
-        lane.run(List.of(new Lane.Piece(e.memory(), 0, count)), e.activation());
+        lane.load(shape.hidden(), count, x.asSlice(from * rowBytes), DType.F32);
+        lane.arrange(shape);
+        lane.start(List.of(new Lane.Piece(e.memory(), 0, count)), e.activation());
         lane.rows(y.asSlice(from * rowBytes, count * rowBytes));
+        lane.finish();
       }
     }
   }

@@ -19,4 +19,17 @@ public interface ExpertBank {
   default Optional<ExpertLease> acquireIfReady(int id) {
     return Optional.of(acquire(id));
   }
+
+  /**
+   * As {@link #acquireIfReady}, and where the expert is not there but has room, reads and packs it:
+   * the calling thread works, but waits for nobody.
+   */
+  default Optional<ExpertLease> acquireIfRoom(int id) {
+    return acquireIfReady(id);
+  }
+
+  /** Experts that it keeps at the same time, as far as it knows. */
+  default int capacity() {
+    return Integer.MAX_VALUE;
+  }
 }

@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.experts;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendUnavailableException;
@@ -10,6 +11,10 @@ import org.sparkmoe.kernels.backend.Probes;
 import org.sparkmoe.kernels.cuda.Cuda;
 import org.sparkmoe.kernels.gemm.Gemm;
 import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.router.Gating;
+import org.sparkmoe.kernels.router.GemmGating;
+import org.sparkmoe.kernels.router.RouterWeights;
+import org.sparkmoe.kernels.router.RoutingRule;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
@@ -71,8 +76,46 @@ public sealed interface ExpertKernel
   /** What it runs on. */
   Backend backend();
 
-  /** The matrix product for everything around the experts: router and gates. */
+  /** The matrix product for what is around the experts on the CPU: router and gates. */
   Gemm gemm();
+
+  /**
+   * The router that fits this kernel.
+   *
+   * @param arena owns its copy of the weights
+   */
+  default Gating gating(RoutingRule rule, RouterWeights weights, Arena arena) {
+    return new GemmGating(gemm(), rule, weights, arena);
+  }
+
+  /**
+   * Bytes that {@link #gating} makes of a router, at most.
+   *
+   * @param format how it is stored
+   */
+  default long gatingBytes(RoutingRule rule, DType format, int experts, int hidden) {
+    return gemm().packedBytes(format, experts, hidden);
+  }
+
+  /**
+   * Router and experts in one pass, where this kernel has both in one place; empty where routes
+   * have to come from the router.
+   *
+   * @param gating of this kernel
+   * @param intermediate I
+   * @param clock told how long each expert ran
+   */
+  default Optional<RoutedExperts> routed(Gating gating, int intermediate, ExpertClock clock) {
+    return Optional.empty();
+  }
+
+  /**
+   * Memory that this kernel reads and writes fastest: for weights before they are packed, and for
+   * batches of tokens.
+   */
+  default MemorySegment memory(long bytes, long alignment, Arena arena) {
+    return arena.allocate(bytes, alignment);
+  }
 
   /**
    * Packs an expert for this kernel. Costs about as much as copying the weights: once per expert,

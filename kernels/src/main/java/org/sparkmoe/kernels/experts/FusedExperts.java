@@ -26,7 +26,7 @@ public sealed interface FusedExperts
   static FusedExperts standard(
       ExpertKernel kernel, WeightAndReduce weightAndReduce, ExpertClock clock, Team team) {
     return kernel instanceof CudaExpertKernel cuda
-        ? new CudaExperts(cuda, weightAndReduce, clock, team)
+        ? new CudaExperts(cuda, weightAndReduce, clock)
         : new StandardExperts(kernel, weightAndReduce, clock, team);
   }
 

@@ -35,7 +35,7 @@ public record LayerMemory(long pinned, long expert, int experts, long staging) {
                         + (s.gated() ? gateBytes(hidden, kernel) : 0))
             .orElse(0L);
     return new LayerMemory(
-        kernel.gemm().packedBytes(DType.F32, spec.experts(), hidden) + shared,
+        kernel.gatingBytes(spec.routing(), DType.F32, spec.experts(), hidden) + shared,
         kernel.preparedBytes(routed.in(), routed.down(), hidden, spec.intermediate(), gated),
         spec.experts(),
         stagingBuffers(spec) * routed.bytes(hidden, spec.intermediate(), gated));

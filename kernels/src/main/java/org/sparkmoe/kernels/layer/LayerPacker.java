@@ -19,7 +19,7 @@ final class LayerPacker implements ExpertPacker, AutoCloseable {
     this.weights = weights;
     this.kernel = kernel;
     this.codecs = codecs;
-    this.staging = new StagingPool(LayerMemory.stagingBuffers(spec));
+    this.staging = new StagingPool(LayerMemory.stagingBuffers(spec), kernel);
   }
 
   /** Room is reserved after reading: until then, what has to go for it can still be used. */

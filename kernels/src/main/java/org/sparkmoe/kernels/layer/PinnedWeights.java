@@ -4,18 +4,14 @@ import java.lang.foreign.Arena;
 import java.util.Optional;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertWeights;
-import org.sparkmoe.kernels.gemm.PackedMatrix;
 import org.sparkmoe.kernels.quant.LayerCodecs;
+import org.sparkmoe.kernels.router.Gating;
+import org.sparkmoe.kernels.router.RouterWeights;
 import org.sparkmoe.kernels.store.StoredExperts;
 import org.sparkmoe.kernels.tensor.Matrix;
 
 /** What every batch of a layer needs, packed at once and never evicted. */
-record PinnedWeights(
-    PackedMatrix router,
-    float[] routerBiasOrNull,
-    float[] selectionBiasOrNull,
-    float[] outputBiasOrNull,
-    Optional<SharedExpert> shared) {
+record PinnedWeights(Gating gating, float[] outputBiasOrNull, Optional<SharedExpert> shared) {
 
   /** Reads and packs them into memory that lives as long as the layer's place in the store. */
   static PinnedWeights prepare(
@@ -27,12 +23,12 @@ record PinnedWeights(
     try (Arena staging = Arena.ofConfined()) {
       Matrix router = weights.router(staging);
       LayerShapes.check(spec, weights, router);
-      long bytes = kernel.gemm().packedBytes(router.dtype(), router.rows(), router.cols());
-      PackedMatrix packedRouter = kernel.gemm().pack(router, place.pin(bytes));
+      RouterWeights routing =
+          new RouterWeights(
+              router, weights.routerBias().orElse(null), weights.selectionBias().orElse(null));
+      long bytes = kernel.gatingBytes(spec.routing(), router.dtype(), router.rows(), router.cols());
       return new PinnedWeights(
-          packedRouter,
-          weights.routerBias().orElse(null),
-          weights.selectionBias().orElse(null),
+          kernel.gating(spec.routing(), routing, place.pin(bytes)),
           weights.outputBias().orElse(null),
           spec.shared()
               .map(shared -> shared(shared, spec, weights, kernel, codecs, place, staging)));

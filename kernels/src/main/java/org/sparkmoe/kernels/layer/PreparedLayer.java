@@ -2,22 +2,18 @@ package org.sparkmoe.kernels.layer;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
-import org.sparkmoe.kernels.combine.InputWeight;
 import org.sparkmoe.kernels.combine.WeightAndReduce;
-import org.sparkmoe.kernels.experts.DispatchedTokens;
 import org.sparkmoe.kernels.experts.ExpertBank;
 import org.sparkmoe.kernels.experts.ExpertClock;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertLease;
 import org.sparkmoe.kernels.experts.ExpertLoad;
 import org.sparkmoe.kernels.experts.FusedExperts;
-import org.sparkmoe.kernels.permute.ExpertMap;
-import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.quant.LayerCodecs;
-import org.sparkmoe.kernels.router.Router;
 import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.store.StoredExperts;
 import org.sparkmoe.kernels.team.Team;
+import org.sparkmoe.kernels.tensor.Activations;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -27,7 +23,7 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * one workspace per thread.
  */
 public final class PreparedLayer implements ExpertBank, AutoCloseable {
-  /** Tokens that one member of a team routes or takes through the shared expert at a time. */
+  /** Tokens that one member of a team takes through the shared expert at a time. */
   private static final int LEAST_ROWS = 32;
 
   private static final int MOST_ROWS = 256;
@@ -35,7 +31,6 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
   private final MoeLayerSpec spec;
   private final ExpertKernel kernel;
   private final LayerCodecs codecs;
-  private final Router router;
   private final PinnedWeights pinned;
   private final LayerPacker packer;
   private final StoredExperts experts;
@@ -50,7 +45,6 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
     this.spec = spec;
     this.kernel = kernel;
     this.codecs = codecs;
-    this.router = Router.of(spec.routing(), spec.experts());
     this.pinned = pinned;
     this.packer = packer;
     this.experts = experts;
@@ -127,34 +121,25 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
     return workspaceBytes(tokens, Team.SOLO);
   }
 
-  /** Workspace of {@link #logits} and {@link #route}. */
+  /**
+   * As above, for {@link #forward(int, Activations, Activations, Workspace, Team, ExpertClock)}.
+   */
+  public long workspaceBytes(int tokens, Team team, DType in, DType out) {
+    long vectors = Workspace.bytes((long) tokens * spec.hidden());
+    return workspaceBytes(tokens, team)
+        + (in == DType.F32 ? 0 : vectors)
+        + (out == DType.F32 ? 0 : vectors);
+  }
+
+  /** Workspace of {@link #route}. */
   public long routeWorkspaceBytes(int tokens, Team team) {
-    int piece = team.share(tokens, LEAST_ROWS, MOST_ROWS);
-    return team.members() * kernel.gemm().workspaceBytes(piece, spec.hidden());
+    return pinned.gating().workspaceBytes(tokens, team);
   }
 
   /** Workspace of {@link #sharedExpert}; 0 without one. */
   public long sharedExpertWorkspaceBytes(int tokens, Team team) {
     int piece = team.share(tokens, LEAST_ROWS, MOST_ROWS);
     return pinned.shared().map(s -> team.members() * s.workspaceBytes(piece)).orElse(0L);
-  }
-
-  /**
-   * Router logits: {@code hidden · routerᵀ + routerBias}.
-   *
-   * @param hidden tokens × H f32
-   * @param out receives tokens × E
-   */
-  public void logits(int tokens, MemorySegment hidden, float[] out, Workspace ws) {
-    kernel
-        .gemm()
-        .multiply(
-            tokens,
-            hidden,
-            pinned.router(),
-            pinned.routerBiasOrNull(),
-            MemorySegment.ofArray(out),
-            ws);
   }
 
   /**
@@ -172,19 +157,7 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
       float[] topkWeights,
       Workspace ws,
       Team team) {
-    int mark = ws.mark();
-    Workspace[] parts = ws.split(team.members());
-    long vector = DType.F32.bytes(spec.hidden());
-    team.stretches(
-        tokens,
-        team.share(tokens, LEAST_ROWS, MOST_ROWS),
-        (from, to, member) -> {
-          MemorySegment rows = hidden.asSlice(from * vector, (to - from) * vector);
-          float[] logits = new float[Math.multiplyExact(to - from, spec.experts())];
-          logits(to - from, rows, logits, parts[member]);
-          router.route(to - from, logits, pinned.selectionBiasOrNull(), topkIds, topkWeights, from);
-        });
-    ws.release(mark);
+    pinned.gating().route(tokens, Activations.f32(hidden), topkIds, topkWeights, ws, team);
   }
 
   /** As above, in the calling thread alone. */
@@ -205,6 +178,17 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
   @Override
   public Optional<ExpertLease> acquireIfReady(int id) {
     return experts.acquireIfReady(id);
+  }
+
+  /** Routed expert {@code id}, where it is packed or can be without waiting. */
+  @Override
+  public Optional<ExpertLease> acquireIfRoom(int id) {
+    return experts.acquireIfRoom(id);
+  }
+
+  @Override
+  public int capacity() {
+    return experts.capacity();
   }
 
   /** Says whether anybody uses the layer: an idle one gives up its experts first. */
@@ -289,47 +273,18 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
       Workspace ws,
       Team team,
       ExpertClock clock) {
-    int slots = Math.multiplyExact(tokens, spec.topK());
-    int[] ids = new int[slots];
-    float[] weights = new float[slots];
-    route(tokens, hidden, ids, weights, ws, team);
-    TokenRoutes routes = TokenRoutes.uniform(tokens, spec.topK(), ids, weights);
-
-    int mark = ws.mark();
-    MemorySegment buffer = ws.segment((long) tokens * spec.hidden());
-    MemorySegment x = hidden;
-    if (spec.routing().weightOnInput()) {
-      InputWeight.apply(tokens, spec.hidden(), hidden, weights, buffer);
-      x = buffer;
-      routes = routes.withUnitWeights();
-    }
-    if (!codecs.input().isIdentity()) {
-      if (!spec.routing().weightOnInput()) {
-        MemorySegment.copy(hidden, 0, buffer, 0, buffer.byteSize());
-        x = buffer;
-      }
-      requantize(tokens, buffer, team);
-    }
-    var dispatched = new DispatchedTokens.Standard(routes, spec.hidden(), x);
-    routedExperts(team, clock).apply(dispatched, ExpertMap.all(spec.experts()), this, ws, out);
-    boolean shared = pinned.shared().isPresent();
-    if (shared) {
-      sharedExpert(tokens, hidden, buffer, ws, team);
-    }
-    finish(tokens, shared ? buffer : null, out);
-    ws.release(mark);
+    forward(tokens, Activations.f32(hidden), Activations.f32(out), ws, team, clock);
   }
 
-  private void requantize(int tokens, MemorySegment x, Team team) {
-    long vector = DType.F32.bytes(spec.hidden());
-    team.stretches(
-        tokens,
-        team.share(tokens, LEAST_ROWS, MOST_ROWS),
-        (from, to, member) ->
-            codecs
-                .input()
-                .requantize(
-                    to - from, spec.hidden(), x.asSlice(from * vector, (to - from) * vector)));
+  /**
+   * As above, from and to any type. The result is rounded once; where a kernel has router and
+   * experts in one place, vectors travel there and back as they are.
+   *
+   * @param ws at least {@link #workspaceBytes(int, Team, DType, DType)} free
+   */
+  public void forward(
+      int tokens, Activations hidden, Activations out, Workspace ws, Team team, ExpertClock clock) {
+    new LayerForward(this, pinned, team, clock).run(tokens, hidden, out, ws);
   }
 
   /** As above, in the calling thread alone. */
@@ -364,7 +319,7 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
     }
   }
 
-  private FusedExperts routedExperts(Team team, ExpertClock clock) {
+  FusedExperts routedExperts(Team team, ExpertClock clock) {
     return FusedExperts.standard(kernel, WeightAndReduce.NO_OP, clock, team);
   }
 }

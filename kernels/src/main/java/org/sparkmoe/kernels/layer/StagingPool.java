@@ -8,20 +8,26 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.Semaphore;
+import org.sparkmoe.kernels.experts.ExpertKernel;
 
 /**
  * Memory that experts are read into before they are packed. Buffers are used again, and there are
  * only so many however many threads pack. Thread-safe.
  */
 final class StagingPool implements AutoCloseable {
+  private final ExpertKernel kernel;
   private final Arena arena = Arena.ofShared();
   private final Semaphore permits;
 
   /** Guarded by itself. */
   private final Deque<Buffer> free = new ArrayDeque<>();
 
-  /** A pool of up to {@code buffers} buffers; they are made when they are first needed. */
-  StagingPool(int buffers) {
+  /**
+   * A pool of up to {@code buffers} buffers of the memory that {@code kernel} packs from; they are
+   * made when they are first needed.
+   */
+  StagingPool(int buffers, ExpertKernel kernel) {
+    this.kernel = kernel;
     this.permits = new Semaphore(buffers);
   }
 
@@ -50,9 +56,9 @@ final class StagingPool implements AutoCloseable {
     public MemorySegment allocate(long byteSize, long byteAlignment) {
       int index = next++;
       if (index == segments.size()) {
-        segments.add(arena.allocate(byteSize, byteAlignment));
+        segments.add(kernel.memory(byteSize, byteAlignment, arena));
       } else if (segments.get(index).byteSize() < byteSize) {
-        segments.set(index, arena.allocate(byteSize, byteAlignment));
+        segments.set(index, kernel.memory(byteSize, byteAlignment, arena));
       }
       return segments.get(index).asSlice(0, byteSize, byteAlignment);
     }

@@ -1,7 +1,5 @@
 package org.sparkmoe.kernels.router;
 
-import java.util.Arrays;
-
 /** Score, select, weigh: see {@link TopKRule}. */
 final class TopKRouter extends Router {
   private final TopKRule rule;
@@ -56,8 +54,14 @@ final class TopKRouter extends Router {
       case Normalization.None none -> {}
       case Normalization.Softmax softmax -> softmax(weights);
       case Normalization.Sigmoid sigmoid -> sigmoid(weights);
-      case Normalization.Sum sum ->
-          divide(weights, Math.max(Arrays.stream(weights).sum() + sum.epsilon(), sum.floor()));
+      case Normalization.Sum sum -> {
+        // In slot order, as the GPU adds them.
+        double total = 0;
+        for (double weight : weights) {
+          total += weight;
+        }
+        divide(weights, Math.max(total + sum.epsilon(), sum.floor()));
+      }
       case Normalization.Lp lp -> {
         double total = 0;
         for (double weight : weights) {

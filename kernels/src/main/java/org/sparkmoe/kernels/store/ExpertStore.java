@@ -87,7 +87,7 @@ public final class ExpertStore {
     } finally {
       lock.unlock();
     }
-    return pack(slot);
+    return pack(slot, this::room);
   }
 
   /** Never waits, so that a thread may call it while it holds leases. */
@@ -100,6 +100,51 @@ public final class ExpertStore {
       }
       ledger.lend(slot);
       return Optional.of(slot);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Packs where that is needed, into room that is free or that an expert nobody uses gives up.
+   * Never waits, so that a thread may call it while it holds leases: without room it gives up after
+   * reading.
+   */
+  Optional<ExpertLease> acquireIfRoom(Slot slot) {
+    lock.lock();
+    try {
+      requireOpen(slot.layer);
+      if (slot.state == Slot.State.READY) {
+        ledger.lend(slot);
+        return Optional.of(slot);
+      }
+      if (slot.state == Slot.State.PACKING || !ledger.fits(slot.layer.largest)) {
+        return Optional.empty();
+      }
+      slot.state = Slot.State.PACKING;
+    } finally {
+      lock.unlock();
+    }
+    try {
+      return Optional.of(pack(slot, this::roomAtOnce));
+    } catch (NoRoomException e) {
+      return Optional.empty();
+    }
+  }
+
+  /** Room that is there was taken by another thread meanwhile. */
+  private static final class NoRoomException extends RuntimeException {
+    private static final long serialVersionUID = 1;
+
+    NoRoomException() {
+      super(null, null, false, false);
+    }
+  }
+
+  int capacity(StoredExperts layer) {
+    lock.lock();
+    try {
+      return layer.largest == 0 ? Integer.MAX_VALUE : ledger.capacity(layer.largest);
     } finally {
       lock.unlock();
     }
@@ -118,10 +163,10 @@ public final class ExpertStore {
   }
 
   /** Entered by one thread at a time for the same slot: the one that set it to PACKING. */
-  private ExpertLease pack(Slot slot) {
+  private ExpertLease pack(Slot slot, Rooms rooms) {
     boolean done = false;
     try {
-      PreparedExpert expert = slot.layer.packer().pack(slot.id, size -> room(slot, size));
+      PreparedExpert expert = slot.layer.packer().pack(slot.id, size -> rooms.reserve(slot, size));
       if (expert.bytes() > slot.bytes) {
         throw new IllegalStateException(
             "expert %d holds %d bytes, the room reserved for it is %d"
@@ -143,8 +188,33 @@ public final class ExpertStore {
     }
   }
 
+  /** A way to come by memory for an expert. */
+  private interface Rooms {
+    Arena reserve(Slot slot, long size);
+  }
+
   private Arena room(Slot slot, long size) {
     reserve(slot.layer, size, () -> slot.bytes = size);
+    return arena(slot, size);
+  }
+
+  private Arena roomAtOnce(Slot slot, long size) {
+    List<Arena> freed = new ArrayList<>();
+    lock.lock();
+    try {
+      if (!ledger.fits(size)) {
+        throw new NoRoomException();
+      }
+      ledger.charge(size, freed);
+      slot.bytes = size;
+    } finally {
+      lock.unlock();
+    }
+    freed.forEach(Arena::close);
+    return arena(slot, size);
+  }
+
+  private static Arena arena(Slot slot, long size) {
     slot.arena = ExpertArena.ofBytes(size);
     return slot.arena;
   }

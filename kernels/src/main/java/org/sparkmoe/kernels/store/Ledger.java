@@ -73,6 +73,11 @@ final class Ledger {
     return size <= budget - held;
   }
 
+  /** Experts of {@code size} bytes beside what is pinned, whatever else is held. */
+  int capacity(long size) {
+    return (int) Math.min(Integer.MAX_VALUE, (budget - pinnedBytes) / size);
+  }
+
   /** Gives up unused experts until {@code size} bytes fit, which they do, and charges them. */
   void charge(long size, List<Arena> freed) {
     while (size > budget - bytes) {
@@ -92,6 +97,7 @@ final class Ledger {
   void settle(Slot slot, long size) {
     bytes += size - slot.bytes;
     slot.bytes = size;
+    slot.layer.largest = Math.max(slot.layer.largest, size);
     packed++;
   }
 

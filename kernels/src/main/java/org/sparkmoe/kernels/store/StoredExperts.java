@@ -13,10 +13,11 @@ public final class StoredExperts implements ExpertBank, AutoCloseable {
   private final ExpertPacker packer;
   private final Slot[] slots;
 
-  /** Guarded by the store's lock, like the two below. */
+  /** Guarded by the store's lock, like those below. */
   final List<Arena> pinned = new ArrayList<>();
 
   long pinnedBytes;
+  long largest;
   boolean idle;
   boolean closed;
 
@@ -46,6 +47,18 @@ public final class StoredExperts implements ExpertBank, AutoCloseable {
   @Override
   public Optional<ExpertLease> acquireIfReady(int id) {
     return store.acquireIfReady(slots[id]);
+  }
+
+  /** Lends expert {@code id} where it is packed, or can be without waiting. */
+  @Override
+  public Optional<ExpertLease> acquireIfRoom(int id) {
+    return store.acquireIfRoom(slots[id]);
+  }
+
+  /** How many of the largest expert so far the store can hold; all where none was packed yet. */
+  @Override
+  public int capacity() {
+    return store.capacity(this);
   }
 
   /**

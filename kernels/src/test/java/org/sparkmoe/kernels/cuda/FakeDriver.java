@@ -44,6 +44,9 @@ final class FakeDriver implements AutoCloseable {
   /** Results of functions that do not succeed, by name. */
   final Map<String, Integer> results = new HashMap<>();
 
+  /** Rows of each expert, as a permutation would count them: what copies of that size bring. */
+  int[] totals = {};
+
   /** Functions that the library lacks. */
   final List<String> missing = new ArrayList<>();
 
@@ -160,7 +163,13 @@ final class FakeDriver implements AutoCloseable {
       }
       case "cuTensorMapEncodeTiled" -> calls.add("map " + map(arguments));
       case "cuLaunchKernel" -> calls.add("launch " + Arrays.asList(Arrays.copyOf(arguments, 8)));
-      case "cuMemcpyHtoDAsync_v2", "cuMemcpyDtoHAsync_v2" -> calls.add(name + " " + arguments[2]);
+      case "cuMemcpyHtoDAsync_v2" -> calls.add(name + " " + arguments[2]);
+      case "cuMemcpyDtoHAsync_v2" -> {
+        calls.add(name + " " + arguments[2]);
+        if ((long) arguments[2] == 4L * totals.length) {
+          out(arguments[0], 4L * totals.length).copyFrom(MemorySegment.ofArray(totals));
+        }
+      }
       case "cuCtxSetCurrent", "cuInit", "cuEventRecord", "cuEventSynchronize" -> {}
       default -> calls.add(name + " " + arguments[0]);
     }

@@ -96,8 +96,8 @@ final class GpuTest {
         Lane lane = gpu.lane()) {
       fake.results.put("cuStreamSynchronize", 700);
       MemorySegment x = MemorySegment.ofArray(new float[8]);
-      GpuShape shape = new GpuShape(DType.BF16, 8, 8, true);
-      assertThatThrownBy(() -> lane.load(shape, 1, x, null, 1))
+      lane.load(8, 1, x, DType.F32);
+      assertThatThrownBy(lane::finish)
           .isInstanceOf(CudaException.class)
           .hasMessage("cuStreamSynchronize: CUDA_ERROR_FAKE_700 (700), fake error 700");
       fake.results.clear();
@@ -130,7 +130,8 @@ final class GpuTest {
             .filter(call -> call.matches("cu(Stream|Event)Create = .*|cuModuleLoad.*"))
             .map(call -> call.replaceAll(".* = ", ""))
             .toList();
-    assertThat(made).hasSize(3 + 3 * Gpu.LANES);
+    // modules; a stream a lane, with marks of two stagings and of two runs
+    assertThat(made).hasSize(5 + (1 + 2 + 4) * Gpu.LANES);
     List<String> gone =
         fake.calls.stream()
             .filter(call -> call.matches("cu(Stream|Event)Destroy.*|cuModuleUnload.*"))
@@ -160,7 +161,8 @@ final class GpuTest {
       fake.calls.clear();
       try (Lane lane = gpu.lane()) {
         MemorySegment x = arena.allocate(4L * 100 * 400);
-        lane.load(shape, 400, x, null, 400);
+        lane.load(100, 400, x, DType.F32);
+        lane.arrange(shape);
         GpuActivation silu = new GpuActivation(0, 0, 0, Float.POSITIVE_INFINITY);
         List<Lane.Piece> pieces =
             List.of(new Lane.Piece(expert, 0, 129), new Lane.Piece(expert, 129, 271));
@@ -174,6 +176,25 @@ final class GpuTest {
               "launch [%s, 2, 5, 1, 128, 1, 1, 98304]".formatted(inner),
               "launch [%s, 1, 5, 1, 128, 1, 1, 98304]".formatted(outer));
       assertThat(fake.calls).filteredOn(call -> call.startsWith("launch")).hasSize(3);
+    }
+  }
+
+  /** The second product multiplies the padding by zeros: it must be a number. */
+  @Test
+  void thePaddingOfIntermediatesIsWritten() {
+    try (Gpu gpu = Gpu.open(fake.driver(), 0);
+        Arena arena = Arena.ofConfined()) {
+      GpuShape shape = new GpuShape(DType.F32, 33, 21, true);
+      GpuExpert expert = expert(gpu, shape, arena);
+      try (Lane lane = gpu.lane()) {
+        lane.load(33, 5, arena.allocate(4L * 33 * 5), DType.F32);
+        lane.arrange(shape);
+        GpuActivation silu = new GpuActivation(0, 0, 0, Float.POSITIVE_INFINITY);
+        lane.run(List.of(new Lane.Piece(expert, 0, 5)), silu);
+      }
+      // a block makes 32 outputs of gate and up, and 64 lie in a row
+      assertThat(fake.calls)
+          .contains("launch [%s, 2, 1, 1, 256, 1, 1, 0]".formatted(handle("inner_gated_f32")));
     }
   }
 
@@ -191,7 +212,12 @@ final class GpuTest {
               "map 9 [128, 100, 1] [256, 25600] [64, 128, 1]");
       fake.calls.clear();
       try (Lane lane = gpu.lane()) {
-        lane.load(shape, 3, arena.allocate(4L * 100 * 3), new int[400], 400);
+        fake.totals = new int[] {129, 271};
+        lane.load(100, 3, arena.allocate(4L * 100 * 3), DType.F32);
+        lane.routes(new int[400], new float[400], new int[] {0, 100, 200, 400});
+        lane.permute(2);
+        assertThat(lane.rowsOfExperts(2)).containsExactly(129, 271);
+        lane.arrange(shape);
         GpuActivation silu = new GpuActivation(0, 0, 0, Float.POSITIVE_INFINITY);
         lane.run(List.of(new Lane.Piece(expert, 0, 129), new Lane.Piece(expert, 129, 271)), silu);
       }
@@ -203,6 +229,10 @@ final class GpuTest {
           .filteredOn(call -> call.startsWith("launch"))
           .map(call -> call.replaceAll("\\[[0-9]+, ", "["))
           .containsExactly(
+              // 2 stretches of assignments, counted and placed by a warp each
+              "launch [1, 1, 1, 256, 1, 1, 64]",
+              "launch [1, 1, 1, 1024, 1, 1, 0]",
+              "launch [1, 1, 1, 256, 1, 1, 64]",
               "launch [3, 1, 1, 256, 1, 1, 0]",
               "launch [400, 1, 1, 256, 1, 1, 0]",
               "launch [4, 1, 1, 384, 1, 1, 231488]",

@@ -24,7 +24,7 @@ final class PtxTest {
   private static final List<String> HEADERS = List.of("codes.cuh", "experts.cuh", "tiles.cuh");
 
   @ParameterizedTest
-  @ValueSource(strings = {"experts", "coded", "hopper"})
+  @ValueSource(strings = {"experts", "coded", "hopper", "tokens", "router"})
   void thePtxBelongsToItsSource(String name) throws IOException, NoSuchAlgorithmException {
     assumeTrue(Files.exists(SOURCES), "the tests run outside their module");
     ByteArrayOutputStream sources = new ByteArrayOutputStream();
@@ -42,7 +42,8 @@ final class PtxTest {
 
   @Test
   void thePtxIsForOldDriversAndGpusToo() {
-    for (String old : List.of(Kernels.PORTABLE, Kernels.CODED)) {
+    for (String old :
+        List.of(Kernels.PORTABLE, Kernels.CODED, TokenKernels.TOKENS, TokenKernels.ROUTER)) {
       assertThat(PtxModule.ptx(old)).contains("\n.version 7.0\n", "\n.target sm_80\n");
     }
     assertThat(PtxModule.ptx(Kernels.HOPPER)).contains("\n.version 8.3\n", "\n.target sm_90a\n");
@@ -52,12 +53,9 @@ final class PtxTest {
   void everyKernelIsThere() {
     String portable = PtxModule.ptx(Kernels.PORTABLE);
     for (String type : new String[] {"f32", "bf16", "f16"}) {
-      for (String name : new String[] {"inner_gated", "inner_plain", "outer", "pad"}) {
+      for (String name : new String[] {"inner_gated", "inner_plain", "outer"}) {
         assertThat(portable).contains(".visible .entry %s_%s(".formatted(name, type));
       }
-    }
-    for (String name : new String[] {"combine", "scatter", "gather"}) {
-      assertThat(portable).contains(".visible .entry %s(".formatted(name));
     }
     for (CodeType codes : CodeType.values()) {
       for (String name : new String[] {"inner_gated", "inner_plain", "outer"}) {

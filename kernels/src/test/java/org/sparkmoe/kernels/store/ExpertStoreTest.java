@@ -207,4 +207,47 @@ final class ExpertStoreTest {
       assertThatThrownBy(lease::close).hasMessage("expert 0 is not on loan");
     }
   }
+
+  @Test
+  void packsWithoutWaitingWhereThereIsRoom() {
+    ExpertStore store = ExpertStore.ofBytes(2 * BYTES);
+    try (StoredExperts layer = store.open(4, packings)) {
+      assertThat(layer.capacity()).as("nothing is known yet").isEqualTo(Integer.MAX_VALUE);
+      ExpertLease first = layer.acquireIfRoom(0).orElseThrow();
+      assertThat(layer.capacity()).isEqualTo(2);
+      try (ExpertLease second = layer.acquireIfRoom(1).orElseThrow()) {
+        assertThat(second.expert()).isNotNull();
+        assertThat(layer.acquireIfRoom(2)).as("all is on loan").isEmpty();
+        assertThat(packings.ids()).as("nothing was read").containsExactly(0, 1);
+        first.close();
+        try (ExpertLease third = layer.acquireIfRoom(2).orElseThrow()) {
+          assertThat(third.expert()).isNotNull();
+        }
+        assertThat(packings.ids()).containsExactly(0, 1, 2);
+      }
+      assertThat(store.statistics().peakBytes()).isEqualTo(2 * BYTES);
+    }
+  }
+
+  @Test
+  void roomThatAnotherTookMeanwhileLeavesNoTrace() {
+    ExpertStore store = ExpertStore.ofBytes(BYTES);
+    StoredExperts[] layers = new StoredExperts[1];
+    ExpertLease[] other = new ExpertLease[1];
+    Packings taking =
+        new Packings(
+            id -> {
+              if (id == 1 && other[0] == null) {
+                other[0] = layers[0].acquire(2);
+              }
+            });
+    try (StoredExperts layer = store.open(4, taking)) {
+      layers[0] = layer;
+      assertThat(layer.acquireIfRoom(1)).isEmpty();
+      assertThat(store.statistics().bytes()).isEqualTo(BYTES);
+      other[0].close();
+      use(layer, 1);
+      assertThat(taking.ids()).as("2 while 1 was about to be").containsExactly(2, 1, 1);
+    }
+  }
 }

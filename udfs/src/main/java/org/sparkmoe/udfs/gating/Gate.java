@@ -10,12 +10,13 @@ import org.sparkmoe.datasets.checkpoint.LayerTensors;
 import org.sparkmoe.datasets.checkpoint.MoeLayer;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.experts.ExpertKernel;
-import org.sparkmoe.kernels.gemm.PackedMatrix;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.natives.NativeCache;
-import org.sparkmoe.kernels.router.Router;
+import org.sparkmoe.kernels.router.Gating;
+import org.sparkmoe.kernels.router.RouterWeights;
+import org.sparkmoe.kernels.team.Team;
+import org.sparkmoe.kernels.tensor.Activations;
 import org.sparkmoe.kernels.tensor.DType;
-import org.sparkmoe.kernels.tensor.Matrix;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
@@ -36,24 +37,22 @@ public final class Gate {
 
   private final MoeLayerSpec spec;
   private final ExpertKernel kernel;
-  private final PackedMatrix router;
-  private final float[] routerBiasOrNull;
-  private final float[] selectionBiasOrNull;
-  private final Router rule;
+  private final Gating gating;
 
   private record Key(String model, int layer, Backend backend) {}
 
   private Gate(MoeLayer layer, Backend backend, Configuration hadoop) {
     this.spec = layer.spec();
     this.kernel = ExpertKernel.of(backend);
-    this.rule = Router.of(spec.routing(), spec.experts());
     try (LayerTensors tensors = layer.open(hadoop);
         Arena staging = Arena.ofConfined()) {
-      Matrix weights = tensors.router(staging);
+      RouterWeights weights =
+          new RouterWeights(
+              tensors.router(staging),
+              tensors.routerBias().orElse(null),
+              tensors.selectionBias().orElse(null));
       // freed with the gate, which tasks of several queries may hold
-      this.router = kernel.gemm().pack(weights, Arena.ofAuto());
-      this.routerBiasOrNull = tensors.routerBias().orElse(null);
-      this.selectionBiasOrNull = tensors.selectionBias().orElse(null);
+      this.gating = kernel.gating(spec.routing(), weights, Arena.ofAuto());
     }
   }
 
@@ -97,9 +96,7 @@ public final class Gate {
     private final Arena arena = Arena.ofAuto();
     private final MemorySegment x = arena.allocate(DType.F32.bytes(spec.hidden()), 64);
     private final Workspace workspace =
-        kernel.workspace(kernel.gemm().workspaceBytes(1, spec.hidden()), arena);
-    private final float[] logits = new float[spec.experts()];
-    private final MemorySegment out = MemorySegment.ofArray(logits);
+        kernel.workspace(gating.workspaceBytes(1, Team.SOLO), arena);
     private final int[] ids = new int[spec.topK()];
     private final float[] weights = new float[spec.topK()];
 
@@ -117,8 +114,7 @@ public final class Gate {
             "hidden has %d values, the layer takes %d".formatted(hidden.length, spec.hidden()));
       }
       MemorySegment.copy(hidden, 0, x, DType.LE_FLOAT, 0, hidden.length);
-      kernel.gemm().multiply(1, x, router, routerBiasOrNull, out, workspace);
-      rule.route(1, logits, selectionBiasOrNull, ids, weights);
+      gating.route(1, Activations.f32(x), ids, weights, workspace, Team.SOLO);
     }
 
     /** k expert ids, best first. */

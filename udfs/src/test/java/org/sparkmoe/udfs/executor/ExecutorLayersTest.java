@@ -173,11 +173,12 @@ final class ExecutorLayersTest {
   }
 
   private static void use(PreparedLayer layer) {
-    float[] logits = new float[layer.spec().experts()];
-    layer.logits(
+    int topK = layer.spec().topK();
+    layer.route(
         1,
         MemorySegment.ofArray(new float[layer.spec().hidden()]),
-        logits,
+        new int[topK],
+        new float[topK],
         Workspace.ofBytes(layer.workspaceBytes(1)));
   }
 }

@@ -1,0 +1,356 @@
+// Routing on the GPU, for compute capability 8.0 and later: the logits and the choice of SCALAR and TopKRouter.
+//
+// Logits are sums of f64 in ascending k, rounded to f32 once. A product of two f32 is exact in f64, so that a fused
+// multiply-add gives the same bits as the two steps of SCALAR. Scores are f64 too, in TopKRouter's order of steps.
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <stdint.h>
+
+namespace {
+
+__device__ __forceinline__ float widen(float value) { return value; }
+__device__ __forceinline__ float widen(__nv_bfloat16 value) { return __bfloat162float(value); }
+__device__ __forceinline__ float widen(__half value) { return __half2float(value); }
+
+// A block of 256 threads makes the logits of TOKENS tokens for EXPERTS experts, each thread those of EACH tokens for
+// EACH experts. k is taken in steps of kDepth, of which the next is on its way while one is multiplied.
+constexpr int kDepth = 16;
+constexpr int kThreads = 256;
+// Neighbouring values of k that a thread brings: whole sectors of memory.
+constexpr int kPart = 8;
+
+template <int COLS>
+struct Operand {
+  // k by token or expert; two more, so that neighbours in k lie in different banks.
+  double value[kDepth][COLS + 2];
+};
+
+// kPart values of row `row` from `k` on; zeros past the ends. `whole`: the parts of all rows are aligned.
+template <typename T>
+__device__ __forceinline__ void bring(T (&to)[kPart], const T* from, int row, int rows, int k, int cols, bool whole) {
+  constexpr int kAtOnce = 16 / sizeof(T);
+  const T* at = from + (int64_t)row * cols + k;
+  if (whole && row < rows && k < cols) {
+#pragma unroll
+    for (int i = 0; i < kPart; i += kAtOnce) {
+      *(uint4*)(to + i) = *(const uint4*)(at + i);
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < kPart; i++) {
+      to[i] = row < rows && k + i < cols ? at[i] : T(0.0f);
+    }
+  }
+}
+
+template <typename T, int TOKENS, int EXPERTS, int EACH>
+__device__ __forceinline__ void logits(
+    const T* x, const float* router, const float* biasOrNull, float* out, int tokens, int experts, int hidden) {
+  constexpr int kAcross = EXPERTS / EACH;
+  static_assert(TOKENS / EACH * kAcross == kThreads, "a thread for each part of the tile");
+  __shared__ __align__(16) Operand<TOKENS> xs[2];
+  __shared__ __align__(16) Operand<EXPERTS> ws[2];
+  const int firstToken = blockIdx.x * TOKENS;
+  const int firstExpert = blockIdx.y * EXPERTS;
+  const int ownToken = threadIdx.x / kAcross * EACH;
+  // Experts in pairs, all first pairs of the threads beside each other, then all second ones.
+  const int ownPair = threadIdx.x % kAcross * 2;
+  double acc[EACH][EACH];
+#pragma unroll
+  for (int t = 0; t < EACH; t++) {
+#pragma unroll
+    for (int e = 0; e < EACH; e++) {
+      acc[t][e] = 0.0;
+    }
+  }
+  const bool whole = hidden % kPart == 0 && ((uintptr_t)x & 15) == 0;
+  const bool bringsX = threadIdx.x < TOKENS * (kDepth / kPart);
+  const bool bringsW = kThreads - 1 - threadIdx.x < EXPERTS * (kDepth / kPart);
+  const int xRow = threadIdx.x % TOKENS;
+  const int xPart = threadIdx.x / TOKENS * kPart;
+  const int wRow = (kThreads - 1 - threadIdx.x) % EXPERTS;
+  const int wPart = (kThreads - 1 - threadIdx.x) / EXPERTS * kPart;
+  __align__(16) T nextX[kPart];
+  __align__(16) float nextW[kPart];
+  auto load = [&](int at) {
+    if (bringsX) {
+      bring(nextX, x, firstToken + xRow, tokens, at + xPart, hidden, whole);
+    }
+    if (bringsW) {
+      bring(nextW, router, firstExpert + wRow, experts, at + wPart, hidden, whole);
+    }
+  };
+  auto store = [&](int half) {
+    if (bringsX) {
+#pragma unroll
+      for (int i = 0; i < kPart; i++) {
+        xs[half].value[xPart + i][xRow] = widen(nextX[i]);
+      }
+    }
+    if (bringsW) {
+#pragma unroll
+      for (int i = 0; i < kPart; i++) {
+        ws[half].value[wPart + i][wRow] = nextW[i];
+      }
+    }
+  };
+  load(0);
+  store(0);
+  __syncthreads();
+  int half = 0;
+#pragma unroll 1
+  for (int at = 0; at < hidden; at += kDepth) {
+    load(at + kDepth);
+#pragma unroll
+    for (int k = 0; k < kDepth; k++) {
+      double a[EACH];
+      double b[EACH];
+#pragma unroll
+      for (int i = 0; i < EACH; i += 2) {
+        const double2 two = *(const double2*)&xs[half].value[k][ownToken + i];
+        a[i] = two.x;
+        a[i + 1] = two.y;
+        const double2 pair = *(const double2*)&ws[half].value[k][ownPair + i * kAcross];
+        b[i] = pair.x;
+        b[i + 1] = pair.y;
+      }
+#pragma unroll
+      for (int t = 0; t < EACH; t++) {
+#pragma unroll
+        for (int e = 0; e < EACH; e++) {
+          acc[t][e] = __fma_rn(a[t], b[e], acc[t][e]);
+        }
+      }
+    }
+    // Nobody reads the other half any more since the last barrier.
+    half ^= 1;
+    store(half);
+    __syncthreads();
+  }
+#pragma unroll
+  for (int t = 0; t < EACH; t++) {
+    const int token = firstToken + ownToken + t;
+#pragma unroll
+    for (int e = 0; e < EACH; e++) {
+      const int expert = firstExpert + ownPair + (e & ~1) * kAcross + (e & 1);
+      if (token < tokens && expert < experts) {
+        const double sum = biasOrNull == nullptr ? acc[t][e] : __dadd_rn(acc[t][e], biasOrNull[expert]);
+        out[(int64_t)token * experts + expert] = __double2float_rn(sum);
+      }
+    }
+  }
+}
+
+// As GpuRouting numbers them.
+enum Scoring { SOFTMAX, SIGMOID, LOGITS };
+enum GroupScore { MAX, TOP2_SUM };
+enum Normalization { NONE, OVER_CHOSEN, SIGMOID_EACH, SUM, LP };
+
+struct Rule {
+  int experts;
+  int topK;
+  int scoring;
+  int groups;
+  int kept;
+  int groupScore;
+  int normalization;
+  int unused;
+  double epsilon;  // or p
+  double floor;
+  double scaling;
+};
+
+constexpr int kWarps = 4;
+constexpr double kGone = __builtin_nan("");
+
+__device__ __forceinline__ double lowest() { return __longlong_as_double(0xFFF0000000000000ll); }
+
+// NaN is last: as low as a score can be.
+__device__ __forceinline__ double ranked(double score) { return isnan(score) ? lowest() : score; }
+
+__device__ __forceinline__ double sigmoid(double x) { return 1.0 / __dadd_rn(1.0, exp(-x)); }
+
+// The place of the largest of values[0..count), the first among equals; those that are gone (NaN) do not count. All
+// lanes return the same.
+__device__ __forceinline__ int largest(const double* values, int count, int lane) {
+  double best = 0.0;
+  int at = -1;
+  for (int i = lane; i < count; i += 32) {
+    if (!isnan(values[i]) && (at < 0 || values[i] > best)) {
+      best = values[i];
+      at = i;
+    }
+  }
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) {
+    const double other = __shfl_xor_sync(~0u, best, step);
+    const int otherAt = __shfl_xor_sync(~0u, at, step);
+    if (otherAt >= 0 && (at < 0 || other > best || (other == best && otherAt < at))) {
+      best = other;
+      at = otherAt;
+    }
+  }
+  return at;
+}
+
+// In place, as TopKRouter does it: the maximum is NaN where a value is, and values are added in their order.
+__device__ __forceinline__ void softmax(double* values, int count, int lane) {
+  double max = lowest();
+  bool undefined = false;
+  for (int i = lane; i < count; i += 32) {
+    undefined |= isnan(values[i]);
+    max = fmax(max, values[i]);
+  }
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) {
+    max = fmax(max, __shfl_xor_sync(~0u, max, step));
+  }
+  if (__any_sync(~0u, undefined)) {
+    max = kGone;
+  }
+  for (int i = lane; i < count; i += 32) {
+    values[i] = exp(values[i] - max);
+  }
+  __syncwarp();
+  double sum = 0.0;
+  for (int i = 0; i < count; i++) {
+    sum += values[i];
+  }
+  __syncwarp();
+  for (int i = lane; i < count; i += 32) {
+    values[i] /= sum;
+  }
+  __syncwarp();
+}
+
+__device__ __forceinline__ double groupScore(const double* choice, int size, int how) {
+  double best = lowest();
+  double second = lowest();
+  for (int e = 0; e < size; e++) {
+    const double score = choice[e];
+    if (score > best) {
+      second = best;
+      best = score;
+    } else if (score > second) {
+      second = score;
+    }
+  }
+  return how == MAX || size == 1 ? best : best + second;
+}
+
+// Experts of groups that are not kept are gone afterwards. `scores`: room for one number a group.
+__device__ __forceinline__ void limitGroups(double* choice, double* scores, const Rule& rule, int lane) {
+  const int size = rule.experts / rule.groups;
+  for (int group = lane; group < rule.groups; group += 32) {
+    scores[group] = ranked(groupScore(choice + group * size, size, rule.groupScore));
+  }
+  __syncwarp();
+  for (int round = 0; round < rule.kept; round++) {
+    const int group = largest(scores, rule.groups, lane);
+    __syncwarp();
+    if (lane == 0) {
+      scores[group] = kGone;
+    }
+    __syncwarp();
+  }
+  for (int e = lane; e < rule.experts; e += 32) {
+    choice[e] = isnan(scores[e / size]) ? choice[e] : kGone;
+  }
+  __syncwarp();
+}
+
+__device__ __forceinline__ void divide(double* weights, int count, double divisor, int lane) {
+  __syncwarp();
+  for (int slot = lane; slot < count && divisor != 0.0; slot += 32) {
+    weights[slot] /= divisor;
+  }
+  __syncwarp();
+}
+
+__device__ __forceinline__ void normalize(double* weights, const Rule& rule, int lane) {
+  const int count = rule.topK;
+  if (rule.normalization == OVER_CHOSEN) {
+    softmax(weights, count, lane);
+  } else if (rule.normalization == SIGMOID_EACH) {
+    for (int slot = lane; slot < count; slot += 32) {
+      weights[slot] = sigmoid(weights[slot]);
+    }
+    __syncwarp();
+  } else if (rule.normalization == SUM) {
+    double sum = 0.0;
+    for (int slot = 0; slot < count; slot++) {
+      sum += weights[slot];
+    }
+    sum += rule.epsilon;
+    // A NaN stays, which fmax would drop.
+    divide(weights, count, sum < rule.floor ? rule.floor : sum, lane);
+  } else if (rule.normalization == LP) {
+    double total = 0.0;
+    for (int slot = 0; slot < count; slot++) {
+      total += pow(fabs(weights[slot]), rule.epsilon);
+    }
+    divide(weights, count, pow(total, 1.0 / rule.epsilon), lane);
+  }
+}
+
+}  // namespace
+
+// Few sums a thread where there are few tokens: the way through k is long, and nothing else fills the GPU.
+#define LOGITS(NAME, T, TOKENS, EXPERTS, EACH)                                                                     \
+  extern "C" __global__ void __launch_bounds__(kThreads)                                                          \
+      logits_##NAME(const T* x, const float* router, const float* biasOrNull, float* out, int tokens, int experts, \
+                    int hidden) {                                                                                 \
+    logits<T, TOKENS, EXPERTS, EACH>(x, router, biasOrNull, out, tokens, experts, hidden);                        \
+  }
+#define BOTH_LOGITS(NAME, T) LOGITS(many_##NAME, T, 64, 64, 4) LOGITS(few_##NAME, T, 16, 64, 2)
+
+BOTH_LOGITS(f32, float)
+BOTH_LOGITS(bf16, __nv_bfloat16)
+BOTH_LOGITS(f16, __half)
+
+// The rule of a family over rows of logits: ids, best first, and weights, topK of them a token. One warp a token; shared
+// memory holds three numbers an expert for each.
+extern "C" __global__ void __launch_bounds__(kWarps * 32)
+    choose(const float* logits, const float* selectionBiasOrNull, int* ids, float* weights, int tokens, const Rule rule) {
+  extern __shared__ double memory[];
+  const int lane = threadIdx.x & 31;
+  const int warp = threadIdx.x >> 5;
+  const int token = blockIdx.x * kWarps + warp;
+  if (token >= tokens) {
+    return;
+  }
+  double* scores = memory + warp * 3 * rule.experts;
+  double* choice = scores + rule.experts;
+  double* room = choice + rule.experts;
+  for (int e = lane; e < rule.experts; e += 32) {
+    const double logit = logits[(int64_t)token * rule.experts + e];
+    scores[e] = rule.scoring == SIGMOID ? sigmoid(logit) : logit;
+  }
+  __syncwarp();
+  if (rule.scoring == SOFTMAX) {
+    softmax(scores, rule.experts, lane);
+  }
+  for (int e = lane; e < rule.experts; e += 32) {
+    choice[e] = ranked(selectionBiasOrNull == nullptr ? scores[e] : __dadd_rn(scores[e], selectionBiasOrNull[e]));
+  }
+  __syncwarp();
+  if (rule.groups > 1) {
+    limitGroups(choice, room, rule, lane);
+  }
+  int* chosen = ids + (int64_t)token * rule.topK;
+  for (int slot = 0; slot < rule.topK; slot++) {
+    const int e = largest(choice, rule.experts, lane);
+    __syncwarp();
+    if (lane == 0) {
+      choice[e] = kGone;
+      room[slot] = scores[e];
+      chosen[slot] = e;
+    }
+    __syncwarp();
+  }
+  normalize(room, rule, lane);
+  for (int slot = lane; slot < rule.topK; slot += 32) {
+    weights[(int64_t)token * rule.topK + slot] = __double2float_rn(__dmul_rn(room[slot], rule.scaling));
+  }
+}
