@@ -1,5 +1,6 @@
 package org.sparkmoe.job.bench;
 
+import java.lang.reflect.InvocationTargetException;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -45,7 +46,7 @@ enum Peer {
   PYTORCH {
     @Override
     Contender open(RandomLayer weights, int threads) {
-      return new DjlPeer(weights, threads);
+      return library("DjlPeer", weights, threads);
     }
 
     @Override
@@ -57,7 +58,7 @@ enum Peer {
   ONNXRUNTIME {
     @Override
     Contender open(RandomLayer weights, int threads) {
-      return new OnnxPeer(weights, threads);
+      return library("OnnxPeer", weights, threads);
     }
 
     @Override
@@ -67,7 +68,8 @@ enum Peer {
 
     @Override
     Optional<String> refusal(Shape shape) {
-      long largest = OnnxPeer.largestTensorBytes(shape);
+      // gate and up of all experts
+      long largest = shape.f32Bytes() / 3 * 2;
       return largest <= Integer.MAX_VALUE
           ? Optional.empty()
           : Optional.of(
@@ -94,6 +96,23 @@ enum Peer {
   /** The name in options. */
   String option() {
     return name().toLowerCase(Locale.ROOT);
+  }
+
+  /**
+   * A layer of {@code src/peers}, which only the build of the benchmarks compiles and downloads
+   * for.
+   */
+  private static Contender library(String name, RandomLayer weights, int threads) {
+    try {
+      return Class.forName(Peer.class.getPackageName() + "." + name)
+          .asSubclass(Contender.class)
+          .getDeclaredConstructor(RandomLayer.class, int.class)
+          .newInstance(weights, threads);
+    } catch (InvocationTargetException e) {
+      throw new IllegalStateException(name + " cannot be opened", e.getCause());
+    } catch (ReflectiveOperationException e) {
+      throw new IllegalStateException(name + " is missing: build with -Pbench", e);
+    }
   }
 
   static OpenBlas blas() {

@@ -39,11 +39,6 @@ final class OnnxPeer implements Contender {
     }
   }
 
-  /** Bytes that it holds beside the shared weights, and the largest array among them. */
-  static long largestTensorBytes(Shape shape) {
-    return shape.f32Bytes() / 3 * 2;
-  }
-
   @Override
   public String name() {
     return "ONNX Runtime " + environment.getVersion();
