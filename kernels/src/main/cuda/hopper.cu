@@ -1,88 +1,14 @@
-// The products of experts.cu in bf16 and f16 for compute capability 9.0, with its own matrix instructions and tile
-// copies. Rows of x lie one behind the other, sorted by expert.
-//
-// A cluster of two blocks takes one tile after the other. In each block a thread brings the operands of tile after tile
-// into a ring of stages, its own rows and half of the weights of both, and two groups of four warps multiply 64 rows
-// each. As in experts.cu an output is one sum over k in ascending order, and no bit depends on other rows.
+// The products of experts.cu in bf16 and f16 for compute capability 9.0, as hopper.cuh describes. Rows of x lie one
+// behind the other, sorted by expert.
 
-#include "experts.cuh"
+#include "hopper.cuh"
 
 namespace {
 
-constexpr int kBlocks = 2;      // of a cluster
-constexpr int kTileRows = 128;  // of one block
-constexpr int kTileSums = 256;
-constexpr int kGroupRows = 64;  // of one group of warps
-constexpr int kDepth = 64;      // of k, in one stage: rows of 128 bytes in shared memory
-constexpr int kStages = 4;
-constexpr int kThreads = 384;
-constexpr int kRowOperandBytes = kTileRows * kDepth * 2;
-constexpr int kStageBytes = kRowOperandBytes + kTileSums * kDepth * 2;
+constexpr int kDepth = 64;  // of k, in one stage
 
-// A warp's 16 rows of 64 sums, while a formula is computed that is not unrolled.
+// Of a warp's 16 rows of 64 sums in its scratch memory, while a formula is computed that is not unrolled.
 constexpr int kScratchPitch = 68;
-constexpr int kScratchBytes = 16 * kScratchPitch * 4;
-constexpr int kBarriersAt = kStages * kStageBytes + 8 * kScratchBytes;
-
-// Row tiles that are computed beside each other, for one tile of columns after the other: their operands stay in L2.
-constexpr int kRowTiles = 8;
-
-struct __align__(64) TensorMap {
-  uint64_t words[16];
-};
-
-__device__ __forceinline__ void initBarrier(uint32_t barrier, uint32_t arrivals) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;\n" ::"r"(barrier), "r"(arrivals));
-}
-__device__ __forceinline__ void expectBytes(uint32_t barrier, uint32_t bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;\n" ::"r"(barrier), "r"(bytes) : "memory");
-}
-// At the barrier of that block of the cluster.
-__device__ __forceinline__ void arrive(uint32_t barrier, uint32_t block) {
-  asm volatile(
-      "{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
-      "mbarrier.arrive.shared::cluster.b64 _, [there];\n}\n" ::"r"(barrier),
-      "r"(block)
-      : "memory");
-}
-__device__ __forceinline__ void meetCluster() {
-  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;\n" ::: "memory");
-}
-__device__ __forceinline__ uint32_t blockOfCluster() {
-  uint32_t rank;
-  asm volatile("mov.u32 %0, %%cluster_ctarank;\n" : "=r"(rank));
-  return rank;
-}
-__device__ __forceinline__ void wait(uint32_t barrier, uint32_t parity) {
-  uint32_t done;
-  do {
-    asm volatile(
-        "{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}\n"
-        : "=r"(done)
-        : "r"(barrier), "r"(parity)
-        : "memory");
-  } while (done == 0);
-}
-
-__device__ __forceinline__ void copyTile(uint32_t to, const void* map, uint32_t barrier, int k, int row) {
-  asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];\n" ::"r"(to),
-      "l"(map), "r"(barrier), "r"(k), "r"(row)
-      : "memory");
-}
-// To both blocks.
-__device__ __forceinline__ void copyTiles(uint32_t to, const void* map, uint32_t barrier, int k, int row, int matrix) {
-  asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], "
-      "[%1, {%3, %4, %5}], [%2], %6;\n" ::"r"(to),
-      "l"(map), "r"(barrier), "r"(k), "r"(row), "r"(matrix), "h"((uint16_t)((1 << kBlocks) - 1))
-      : "memory");
-}
-
-// An operand of rows of 128 bytes, swizzled, at an address of whole kilobytes plus 32 bytes for each 16 of k.
-__device__ __forceinline__ uint64_t operand(uint32_t address) {
-  return (uint64_t)((address & 0x3FFFF) >> 4) | (uint64_t)1 << 16 | (uint64_t)(1024 >> 4) << 32 | (uint64_t)1 << 62;
-}
 
 #define WGMMA(TYPE)                                                                                                   \
   asm volatile(                                                                                                       \
@@ -96,9 +22,6 @@ __device__ __forceinline__ uint64_t operand(uint32_t address) {
       "}, %128, %129, p, 1, 1, 0, 0;\n}\n"                                                                            \
       : SUMS_32(0), SUMS_32(32), SUMS_32(64), SUMS_32(96)                                                             \
       : "l"(a), "l"(b), "r"(add))
-#define SUMS_4(N) "+f"(acc[N]), "+f"(acc[N + 1]), "+f"(acc[N + 2]), "+f"(acc[N + 3])
-#define SUMS_16(N) SUMS_4(N), SUMS_4(N + 4), SUMS_4(N + 8), SUMS_4(N + 12)
-#define SUMS_32(N) SUMS_16(N), SUMS_16(N + 16)
 
 // acc = add * acc + 64 x 16 times 256 x 16.
 __device__ __forceinline__ void multiply(float (&acc)[128], uint64_t a, uint64_t b, int add, __nv_bfloat16) {
@@ -106,90 +29,8 @@ __device__ __forceinline__ void multiply(float (&acc)[128], uint64_t a, uint64_t
 }
 __device__ __forceinline__ void multiply(float (&acc)[128], uint64_t a, uint64_t b, int add, __half) { WGMMA("f16"); }
 
-__device__ __forceinline__ void beginProducts() { asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory"); }
-__device__ __forceinline__ void commitProducts() { asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory"); }
-template <int N>
-__device__ __forceinline__ void productsDoneBut() {
-  asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(N) : "memory");
-}
-
 // The sums of a thread lie in rows lane / 4 and lane / 4 + 8 of its warp's 16: acc[4 n + 0, 1] and acc[4 n + 2, 3] are
 // columns 8 n + 2 (lane % 4) and the next.
-
-// A launch's work: every row tile by every tile of columns.
-struct Plan {
-  const Tile* tiles;
-  int rowTiles;
-  int columns;
-
-  __device__ __forceinline__ int count() const { return rowTiles * columns; }
-
-  __device__ __forceinline__ void at(int index, int& rowTile, int& column) const {
-    const int group = index / (kRowTiles * columns);
-    const int within = index - group * kRowTiles * columns;
-    const int size = min(kRowTiles, rowTiles - group * kRowTiles);
-    column = within / size;
-    rowTile = group * kRowTiles + within - column * size;
-  }
-};
-
-// A stage of the ring and how often the ring was passed, as a parity.
-struct Turn {
-  int stage = 0;
-  uint32_t parity = 0;
-
-  __device__ __forceinline__ void next() {
-    if (++stage == kStages) {
-      stage = 0;
-      parity ^= 1;
-    }
-  }
-};
-
-// The rows of a tile that a block has, in whole groups.
-__device__ __forceinline__ Tile share(Tile tile, int block) {
-  const int groups = (tile.rows + kGroupRows - 1) / kGroupRows;
-  const int split = (groups + 1) / 2 * kGroupRows;
-  if (block == 0) {
-    tile.rows = min(tile.rows, split);
-  } else {
-    tile.first += split;
-    tile.rows -= split;
-  }
-  return tile;
-}
-
-template <typename T, bool INNER, int OUTPUTS>
-__device__ __forceinline__ void produce(
-    const TensorMap* xMap, const Plan& plan, const Expert<T>* experts, int steps, uint32_t base, uint32_t full,
-    uint32_t empty) {
-  Turn turn;
-  const void* last = nullptr;
-  const int block = blockOfCluster();
-  constexpr int kHalf = kTileSums / kBlocks;
-  for (int index = blockIdx.x / kBlocks; index < plan.count(); index += gridDim.x / kBlocks) {
-    int rowTile;
-    int column;
-    plan.at(index, rowTile, column);
-    const Tile tile = share(plan.tiles[rowTile], block);
-    const void* map = INNER ? experts[tile.expert].innerMap : experts[tile.expert].outerMap;
-    if (map != last) {
-      // The map was written since the copy engine last saw its address, perhaps.
-      asm volatile("fence.proxy.tensormap::generic.acquire.gpu [%0], 128;\n" ::"l"(map) : "memory");
-      last = map;
-    }
-    for (int step = 0; step < steps; step++) {
-      const uint32_t stage = base + turn.stage * kStageBytes;
-      const uint32_t arrived = full + turn.stage * 8;
-      wait(empty + turn.stage * 8, turn.parity ^ 1);
-      expectBytes(arrived, kStageBytes);
-      copyTile(stage, xMap, arrived, step * kDepth, tile.first);
-      copyTiles(stage + kRowOperandBytes + block * kHalf * 128, map, arrived, step * kDepth,
-                column * OUTPUTS + (OUTPUTS == kHalf ? 0 : block * kHalf), OUTPUTS == kHalf ? block : 0);
-      turn.next();
-    }
-  }
-}
 
 // 64 x 256 sums of one group of warps; `live`: whether it has rows at all.
 template <typename T>
@@ -232,11 +73,6 @@ __device__ __forceinline__ void consume(
     arrive(empty + last * 8, lane);
   }
 }
-
-struct Rows {
-  int64_t first;  // of the warp, among all rows
-  int count;      // of its 16, at most
-};
 
 template <typename T>
 struct Inner {
@@ -340,43 +176,6 @@ struct Inner {
   }
 };
 
-template <typename T>
-struct Outer {
-  float* out;
-  int cols;
-
-  // EDGE: with a bias, past the last column, or in rows that are no whole pairs.
-  template <bool EDGE>
-  __device__ __forceinline__ void store(
-      const float (&acc)[128], const Rows& rows, int first, const Expert<T>& expert) const {
-    const int lane = threadIdx.x & 31;
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      const int row = (lane >> 2) + half * 8;
-      if (row >= rows.count) {
-        continue;
-      }
-      float* to = out + (rows.first + row) * cols;
-#pragma unroll
-      for (int n = 0; n < 32; n++) {
-        const int col = first + n * 8 + (lane & 3) * 2;
-        const float low = acc[n * 4 + half * 2];
-        const float high = acc[n * 4 + half * 2 + 1];
-        if (!EDGE) {
-          *(float2*)(to + col) = make_float2(low, high);
-        } else {
-          if (col < cols) {
-            to[col] = low + (expert.b2 != nullptr ? expert.b2[col] : 0.0f);
-          }
-          if (col + 1 < cols) {
-            to[col + 1] = high + (expert.b2 != nullptr ? expert.b2[col + 1] : 0.0f);
-          }
-        }
-      }
-    }
-  }
-};
-
 template <typename T, bool INNER, int OUTPUTS, typename Store>
 __device__ __forceinline__ void product(
     const TensorMap* xMap, const Plan& plan, const Expert<T>* experts, int k, const Store& store) {
@@ -393,16 +192,18 @@ __device__ __forceinline__ void product(
     asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
   }
   meetCluster();
-  if (threadIdx.x < 128) {
+  // The same in the whole warp, as the compiler sees from the shuffle.
+  const int warpOfBlock = __shfl_sync(~0u, threadIdx.x >> 5, 0);
+  if (warpOfBlock < 4) {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
     if (threadIdx.x == 0) {
-      produce<T, INNER, OUTPUTS>(xMap, plan, experts, steps, base, full, empty);
+      produce<T, kDepth, INNER, OUTPUTS>(xMap, plan, experts, steps, base, full, empty);
     }
   } else {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
-    const int group = (threadIdx.x >> 7) - 1;
-    const int warp = (threadIdx.x >> 5) - 4;
-    float* scratch = (float*)(memory + kStages * kStageBytes + warp * kScratchBytes);
+    const int group = (warpOfBlock >> 2) - 1;
+    const int warp = warpOfBlock - 4;
+    float* scratch = (float*)(memory + kScratchAt + warp * kScratchBytes);
     Turn turn;
     const int block = blockOfCluster();
     for (int index = blockIdx.x / kBlocks; index < plan.count(); index += gridDim.x / kBlocks) {
@@ -428,7 +229,7 @@ __device__ __forceinline__ void product(
 
 // Arguments as in experts.cu; rowTiles and columns are the numbers of tiles, xMap is that of x.
 #define INNER(NAME, T, GATED)                                                                                         \
-  extern "C" __global__ void __cluster_dims__(kBlocks, 1, 1) __launch_bounds__(kThreads, 1)                                                           \
+  extern "C" __global__ void __cluster_dims__(kBlocks, 1, 1) __launch_bounds__(kThreads, 1)                           \
       NAME(const __grid_constant__ TensorMap xMap, const Tile* tiles, const Expert<T>* experts, T* out, int rowTiles, \
            int columns, int k, int cols, int stride, int kind, float alpha, float beta, float limit) {                \
     const Inner<T> inner{out, cols, stride, Activation{kind, alpha, beta, limit}};                                    \
@@ -453,18 +254,13 @@ INNER(inner_plain_bf16, __nv_bfloat16, false)
 INNER(inner_plain_f16, __half, false)
 
 #define OUTER(NAME, T)                                                                                                \
-  extern "C" __global__ void __cluster_dims__(kBlocks, 1, 1) __launch_bounds__(kThreads, 1)                                                           \
+  extern "C" __global__ void __cluster_dims__(kBlocks, 1, 1) __launch_bounds__(kThreads, 1)                           \
       NAME(const __grid_constant__ TensorMap xMap, const Tile* tiles, const Expert<T>* experts, float* out,           \
            int rowTiles, int columns, int k, int cols) {                                                              \
-    const Outer<T> outer{out, cols};                                                                                  \
     product<T, false, kTileSums>(                                                                                     \
         &xMap, Plan{tiles, rowTiles, columns}, experts, k,                                                            \
-        [&](const float(&acc)[128], const Rows& rows, int first, const Expert<T>& expert, float*) {                   \
-          if (expert.b2 == nullptr && first + kTileSums <= cols && (cols & 1) == 0) {                                 \
-            outer.template store<false>(acc, rows, first, expert);                                                    \
-          } else {                                                                                                    \
-            outer.template store<true>(acc, rows, first, expert);                                                     \
-          }                                                                                                           \
+        [&](const float(&acc)[128], const Rows& rows, int first, const Expert<T>& expert, float* scratch) {           \
+          storeSums(acc, rows, out, first, cols, expert.b2, scratch);                                                 \
         });                                                                                                           \
   }
 

@@ -6,7 +6,7 @@ resources=../resources/org/sparkmoe/kernels/cuda
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-headers="codes.cuh experts.cuh tiles.cuh"
+headers="codes.cuh experts.cuh fp8.cuh hopper.cuh tiles.cuh"
 
 # compile NAME TARGET ISA: nvcc names the newest ISA it knows, which old drivers refuse to read. The code is one of ISA,
 # as ptxas proves.
@@ -25,4 +25,6 @@ compile experts 80 7.0
 compile tokens 80 7.0
 compile router 80 7.0
 compile coded 80 7.0
+compile fourbit 80 7.0
 compile hopper 90a 8.3
+compile fp8 90a 8.3

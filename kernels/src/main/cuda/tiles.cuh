@@ -22,6 +22,14 @@ __device__ __forceinline__ void mma(float (&d)[4], const uint32_t (&a)[4], uint3
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// d = the product alone.
+__device__ __forceinline__ void mmaFromZero(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};\n"
+      : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+}
+
 __device__ __forceinline__ void ldmatrix(uint32_t (&r)[4], uint32_t address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
@@ -87,33 +95,17 @@ __device__ __forceinline__ void tileRows(
   }
 }
 
-// The outputs of the inner projections from their sums: `first` is the first of the block. Gated: outputs of gate and up
-// alternate by eights, so that a thread holds both sums of an output.
-template <typename T, bool GATED, int SLICES>
-__device__ __forceinline__ void finishInner(
-    const float (&acc)[SLICES][8][4], const Tile& tile, const float* b1, const float* b3, T* out, int first, int cols,
-    int stride, const Activation& activation) {
-  // Through shared memory, so that the formula is compiled once and a warp writes whole rows.
-  extern __shared__ __align__(128) unsigned char memory[];
-  float* shared = (float*)memory;
-  constexpr int kPitch = kTileCols + 4;
-  const Place<SLICES> place;
-  waitAllBut<0>();
-  __syncthreads();
-#pragma unroll
-  for (int m = 0; m < SLICES; m++) {
-#pragma unroll
-    for (int n = 0; n < 8; n++) {
-      float* to = shared + (place.firstRow + m * 16 + (place.lane >> 2)) * kPitch + place.firstCol + n * 8 +
-                  (place.lane & 3) * 2;
-      *(float2*)to = make_float2(acc[m][n][0], acc[m][n][1]);
-      *(float2*)(to + 8 * kPitch) = make_float2(acc[m][n][2], acc[m][n][3]);
-    }
-  }
-  __syncthreads();
+constexpr int kSumsPitch = kTileCols + 4;
+
+// The outputs of the inner projections from a tile of sums in shared memory, kSumsPitch apart: `first` is the first of
+// the block. Gated: outputs of gate and up alternate by eights.
+template <typename T, bool GATED, int THREADS>
+__device__ __forceinline__ void finishRows(
+    const float* shared, const Tile& tile, const float* b1, const float* b3, T* out, int first, int cols, int stride,
+    const Activation& activation) {
   // A thread makes four outputs of every kStep-th row.
   constexpr int kQuads = (GATED ? kTileCols / 2 : kTileCols) / 4;
-  constexpr int kStep = Place<SLICES>::kThreads / kQuads;
+  constexpr int kStep = THREADS / kQuads;
   const int output = threadIdx.x % kQuads * 4;
   const int col = first + output;
   if (col >= stride) {
@@ -129,8 +121,8 @@ __device__ __forceinline__ void finishInner(
   const float* from = shared + (GATED ? (output >> 3) * 16 + (output & 7) : output);
 #pragma unroll 1
   for (int at = threadIdx.x / kQuads; at < tile.rows; at += kStep) {
-    const float4 gates = *(const float4*)(from + at * kPitch);
-    const float4 ups = GATED ? *(const float4*)(from + at * kPitch + 8) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    const float4 gates = *(const float4*)(from + at * kSumsPitch);
+    const float4 ups = GATED ? *(const float4*)(from + at * kSumsPitch + 8) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     const float gate[4] = {gates.x, gates.y, gates.z, gates.w};
     const float up[4] = {ups.x, ups.y, ups.z, ups.w};
     T value[4];
@@ -142,6 +134,31 @@ __device__ __forceinline__ void finishInner(
     *(uint2*)(out + (int64_t)(tile.first + at) * stride + col) =
         make_uint2(pack(value[0], value[1]), pack(value[2], value[3]));
   }
+}
+
+// The same from the sums of a block; gated, a thread holds both sums of an output.
+template <typename T, bool GATED, int SLICES>
+__device__ __forceinline__ void finishInner(
+    const float (&acc)[SLICES][8][4], const Tile& tile, const float* b1, const float* b3, T* out, int first, int cols,
+    int stride, const Activation& activation) {
+  // Through shared memory, so that the formula is compiled once and a warp writes whole rows.
+  extern __shared__ __align__(128) unsigned char memory[];
+  float* shared = (float*)memory;
+  const Place<SLICES> place;
+  waitAllBut<0>();
+  __syncthreads();
+#pragma unroll
+  for (int m = 0; m < SLICES; m++) {
+#pragma unroll
+    for (int n = 0; n < 8; n++) {
+      float* to = shared + (place.firstRow + m * 16 + (place.lane >> 2)) * kSumsPitch + place.firstCol + n * 8 +
+                  (place.lane & 3) * 2;
+      *(float2*)to = make_float2(acc[m][n][0], acc[m][n][1]);
+      *(float2*)(to + 8 * kSumsPitch) = make_float2(acc[m][n][2], acc[m][n][3]);
+    }
+  }
+  __syncthreads();
+  finishRows<T, GATED, Place<SLICES>::kThreads>(shared, tile, b1, b3, out, first, cols, stride, activation);
 }
 
 // The outputs of w2 from their sums.

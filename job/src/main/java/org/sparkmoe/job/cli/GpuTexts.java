@@ -7,10 +7,12 @@ import org.sparkmoe.job.plan.Planner;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.cuda.Cuda;
 import org.sparkmoe.kernels.cuda.Gpu;
+import org.sparkmoe.kernels.cuda.GpuRows;
 import org.sparkmoe.kernels.cuda.GpuShape;
 import org.sparkmoe.kernels.experts.CudaExpertKernel;
 import org.sparkmoe.kernels.layer.LayerMemory;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
+import org.sparkmoe.kernels.quant.LayerSchemes;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 
 /** What a run takes of a GPU, as lines; none for other backends. */
@@ -24,12 +26,15 @@ final class GpuTexts {
     }
     MoeLayerSpec spec = planner.layer().spec();
     WeightFormat format = planner.layer().formats().in();
+    LayerSchemes schemes = planner.schemes();
+    GpuRows rows =
+        GpuRows.of(format, schemes.input().scheme(), schemes.inner().scheme()).orElseThrow();
     GpuShape shape =
-        new GpuShape(format, spec.hidden(), spec.intermediate(), spec.activation().gated());
+        new GpuShape(format, rows, spec.hidden(), spec.intermediate(), spec.activation().gated());
     Gpu gpu = Cuda.gpu();
     long tokens = planner.batchTokens();
     return lines(
-        "%s for %s weights".formatted(gpu.kernels(format), format.label()),
+        "%s for %s weights".formatted(gpu.kernels(shape), format.label()),
         CudaExpertKernel.routesOnCpu(spec.routing(), spec.experts()),
         planner.memory().layer(),
         planner.memory().store(),

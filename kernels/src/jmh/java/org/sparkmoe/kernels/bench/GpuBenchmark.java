@@ -14,6 +14,7 @@ import org.sparkmoe.kernels.cuda.Cuda;
 import org.sparkmoe.kernels.cuda.Gpu;
 import org.sparkmoe.kernels.cuda.GpuActivation;
 import org.sparkmoe.kernels.cuda.GpuExpert;
+import org.sparkmoe.kernels.cuda.GpuRows;
 import org.sparkmoe.kernels.cuda.GpuShape;
 import org.sparkmoe.kernels.cuda.Lane;
 import org.sparkmoe.kernels.experts.Activation;
@@ -26,10 +27,13 @@ import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.permute.TokenPermutation;
 import org.sparkmoe.kernels.permute.TokenRoutes;
+import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.quant.ActivationScheme;
 import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.Activations;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.ScaleType;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /**
@@ -39,13 +43,17 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * whole layer (router, copies, permutation, sum) from and to page-locked memory in f32, TFLOP/s of
  * the products, ms of the whole layer with page-locked memory in bf16. With a third part, {@code
  * shape:tokens:stored}, weights are stored as that says, and of the times only that of the products
- * is there. Before anything is timed the result is compared with SCALAR; afterwards its bits must
- * be the same.
+ * is there; with a fourth, {@code :fp8}, rows and intermediates are quantized to FP8 in groups of
+ * 128. Before anything is timed the result is compared with SCALAR; afterwards its bits must be the
+ * same.
  */
 final class GpuBenchmark {
   private static final String STREAMED = "streamed";
+  private static final long WARM_NANOS = 500_000_000;
   private static final int REPEATS = 20;
   private static final int LAYER_REPEATS = 11;
+  private static final ActivationCodec FP8 =
+      ActivationCodec.of(ActivationScheme.fp8PerBlock(128, ScaleType.F32));
   private static final GpuActivation SILU = new GpuActivation(0, 0, 0, Float.POSITIVE_INFINITY);
 
   private final Gpu gpu = Cuda.gpu();
@@ -64,7 +72,7 @@ final class GpuBenchmark {
     GpuBenchmark benchmark = new GpuBenchmark();
     try (benchmark.team) {
       for (String one : cases) {
-        String[] parts = one.split(":", 3);
+        String[] parts = one.split(":", 4);
         Shape shape = Shape.named(parts[0]);
         int tokens = Integer.parseInt(parts[1]);
         if (parts.length == 2) {
@@ -72,7 +80,7 @@ final class GpuBenchmark {
         } else if (parts[2].equals(STREAMED)) {
           benchmark.measureStreamed(shape, tokens);
         } else {
-          benchmark.measure(shape, tokens, Stored.valueOf(parts[2]));
+          benchmark.measure(shape, tokens, Stored.valueOf(parts[2]), parts.length == 4);
         }
       }
     }
@@ -102,7 +110,7 @@ final class GpuBenchmark {
       TokenRoutes routes = TokenRoutes.uniform(tokens, shape.topK(), ids, topWeights);
       List<ExpertWeights> experts =
           IntStream.range(0, shape.experts()).mapToObj(weights::expert).toList();
-      double millis = products(shape, experts, x, routes);
+      double millis = products(shape, experts, GpuRows.ROUNDED, x, routes);
       System.out.printf(
           Locale.ROOT,
           "%s,%d,%.4f,%.4f,%.1f,%.4f%n",
@@ -180,7 +188,7 @@ final class GpuBenchmark {
   }
 
   /** Experts that are alike, each of them in memory of its own; rows are dealt out evenly. */
-  private void measure(Shape shape, int tokens, Stored stored) {
+  private void measure(Shape shape, int tokens, Stored stored, boolean fp8) {
     try (Arena arena = Arena.ofShared()) {
       ExpertWeights expert =
           ExpertWeights.gated(
@@ -189,16 +197,21 @@ final class GpuBenchmark {
               stored.random(shape.hidden(), shape.intermediate(), arena, 3));
       MemorySegment x = gpu.pinned(DType.F32.bytes((long) tokens * shape.hidden()), arena);
       RandomValues.fill(x, DType.F32, 1, 1);
-      check(expert, x, stored, arena);
+      ActivationCodec codec = fp8 ? FP8 : ActivationCodec.NONE;
+      codec.requantize(tokens, shape.hidden(), x);
+      check(expert, x, stored, codec, arena);
       int[] ids = new int[tokens * shape.topK()];
       Arrays.setAll(ids, i -> i % shape.experts());
       TokenRoutes routes = TokenRoutes.uniform(tokens, shape.topK(), ids, new float[ids.length]);
-      double millis = products(shape, Collections.nCopies(shape.experts(), expert), x, routes);
+      GpuRows rows = fp8 ? GpuRows.FP8 : GpuRows.ROUNDED;
+      double millis =
+          products(shape, Collections.nCopies(shape.experts(), expert), rows, x, routes);
       System.out.printf(
           Locale.ROOT,
-          "%s %s,%d,%.4f,,%.1f%n",
+          "%s %s%s,%d,%.4f,,%.1f%n",
           shape.name(),
           stored,
+          fp8 ? " fp8" : "",
           tokens,
           millis,
           shape.flops(tokens) / millis / 1e9);
@@ -206,7 +219,8 @@ final class GpuBenchmark {
   }
 
   /** A few rows against SCALAR. */
-  private void check(ExpertWeights expert, MemorySegment x, Stored stored, Arena arena) {
+  private void check(
+      ExpertWeights expert, MemorySegment x, Stored stored, ActivationCodec codec, Arena arena) {
     int rows = (int) Math.min(3, x.byteSize() / DType.F32.bytes(expert.hidden()));
     float[][] results = new float[2][];
     for (int way = 0; way < 2; way++) {
@@ -214,7 +228,7 @@ final class GpuBenchmark {
       Workspace ws =
           runs.workspace(runs.workspaceBytes(rows, expert.hidden(), expert.intermediate()), arena);
       MemorySegment y = arena.allocate(DType.F32.bytes((long) rows * expert.hidden()));
-      runs.forward(runs.prepare(expert, Activation.SILU, arena), rows, x, y, ws);
+      runs.forward(runs.prepare(expert, Activation.SILU, codec, codec, arena), rows, x, y, ws);
       results[way] = y.toArray(DType.LE_FLOAT);
     }
     double off = 0;
@@ -230,9 +244,10 @@ final class GpuBenchmark {
   }
 
   private double products(
-      Shape shape, List<ExpertWeights> experts, MemorySegment x, TokenRoutes routes) {
+      Shape shape, List<ExpertWeights> experts, GpuRows rows, MemorySegment x, TokenRoutes routes) {
     GpuShape sizes =
-        new GpuShape(experts.getFirst().w1().format(), shape.hidden(), shape.intermediate(), true);
+        new GpuShape(
+            experts.getFirst().w1().format(), rows, shape.hidden(), shape.intermediate(), true);
     TokenPermutation order = TokenPermutation.of(routes, ExpertMap.all(shape.experts()));
     try (Arena arena = Arena.ofShared();
         Lane lane = gpu.lane()) {
@@ -246,9 +261,11 @@ final class GpuBenchmark {
       lane.permute(shape.experts());
       lane.rowsOfExperts(shape.experts());
       lane.arrange(sizes);
-      for (int warm = 0; warm < 3; warm++) {
+      // Between two short kernels the GPU would wait for code that is not compiled yet.
+      long end = System.nanoTime() + WARM_NANOS;
+      do {
         lane.run(pieces, SILU);
-      }
+      } while (System.nanoTime() < end);
       return median(REPEATS, () -> lane.run(pieces, SILU));
     }
   }

@@ -1,9 +1,12 @@
 package org.sparkmoe.kernels.backend;
 
+import java.util.Collection;
 import java.util.Locale;
 import java.util.Optional;
 import org.sparkmoe.kernels.cuda.Cuda;
+import org.sparkmoe.kernels.cuda.GpuRows;
 import org.sparkmoe.kernels.quant.LayerSchemes;
+import org.sparkmoe.kernels.quant.ScaledScheme;
 import org.sparkmoe.kernels.tensor.QuantFormat;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 
@@ -42,13 +45,30 @@ public enum Backend {
   /**
    * Why it does not compute with activations quantized as {@code schemes}, wherever it runs; empty
    * where it does.
+   *
+   * @param formats how the weights are stored, those of a shared expert included
    */
-  public Optional<String> refusal(LayerSchemes schemes) {
-    return this == CUDA && schemes.quantizesIntermediates()
-        ? Optional.of(
-            "intermediates are not quantized on GPUs in this version; give --activation-quant none,"
-                + " or use onednn, vector or auto")
-        : Optional.empty();
+  public Optional<String> refusal(LayerSchemes schemes, Collection<WeightFormat> formats) {
+    if (this != CUDA || !schemes.quantizesIntermediates()) {
+      return Optional.empty();
+    }
+    boolean routed = formats.stream().anyMatch(format -> codesRows(format, schemes, false));
+    boolean all =
+        formats.stream()
+            .allMatch(
+                format -> codesRows(format, schemes, false) || codesRows(format, schemes, true));
+    return routed && all
+        ? Optional.empty()
+        : Optional.of(
+            "intermediates are quantized on GPUs in e4m3 per 128 values only, beside e4m3 weights"
+                + " in blocks of 128x128; give --activation-quant none, or use onednn, vector or"
+                + " auto");
+  }
+
+  private static boolean codesRows(WeightFormat format, LayerSchemes schemes, boolean shared) {
+    ScaledScheme input = shared ? schemes.sharedInput() : schemes.input();
+    ScaledScheme inner = shared ? schemes.sharedInner() : schemes.inner();
+    return GpuRows.of(format, input.scheme(), inner.scheme()).isPresent();
   }
 
   /** The name in options: lower case, with a hyphen. */

@@ -113,7 +113,7 @@ public final class BackendSelector {
           Stream.of(
                   probes.refusal(candidate).stream(),
                   formats.stream().flatMap(format -> probes.refusal(candidate, format).stream()),
-                  candidate.refusal(schemes).stream())
+                  probes.refusal(candidate, schemes, formats).stream())
               .flatMap(reasons -> reasons)
               .findFirst();
       if (reason.isEmpty()) {

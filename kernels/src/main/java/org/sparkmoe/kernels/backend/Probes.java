@@ -5,6 +5,7 @@ import java.util.Optional;
 import jdk.incubator.vector.FloatVector;
 import org.sparkmoe.kernels.cuda.Cuda;
 import org.sparkmoe.kernels.onednn.OneDnn;
+import org.sparkmoe.kernels.quant.LayerSchemes;
 import org.sparkmoe.kernels.tensor.QuantFormat;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 
@@ -18,6 +19,7 @@ import org.sparkmoe.kernels.tensor.WeightFormat;
  * @param onednnRefusal why oneDNN does not run; empty where it does
  * @param bf16Refusal why oneDNN does not compute in bf16; empty where it does
  * @param cudaRefusal why no GPU computes; empty where one does
+ * @param fp8Refusal why no GPU multiplies rows of FP8; empty where one does
  */
 public record Probes(
     boolean vectorModule,
@@ -25,7 +27,8 @@ public record Probes(
     boolean optimizingJit,
     Optional<String> onednnRefusal,
     Optional<String> bf16Refusal,
-    Optional<String> cudaRefusal) {
+    Optional<String> cudaRefusal,
+    Optional<String> fp8Refusal) {
   private static final int LEAST_VECTOR_BITS = 128;
   private static final String NOT_TRIED = "it was not asked for, and so not tried";
 
@@ -41,7 +44,8 @@ public record Probes(
         runsOptimizingJit(),
         candidates.contains(Backend.ONEDNN) ? OneDnn.refusal() : Optional.of(NOT_TRIED),
         candidates.contains(Backend.ONEDNN_BF16) ? OneDnn.bf16Refusal() : Optional.of(NOT_TRIED),
-        candidates.contains(Backend.CUDA) ? Cuda.refusal() : Optional.of(NOT_TRIED));
+        candidates.contains(Backend.CUDA) ? Cuda.refusal() : Optional.of(NOT_TRIED),
+        candidates.contains(Backend.CUDA) ? Cuda.fp8Refusal() : Optional.of(NOT_TRIED));
   }
 
   /** Whether {@code jdk.incubator.vector} is loaded in the running JVM. */
@@ -73,6 +77,21 @@ public record Probes(
             "weights stored as %s are unpacked by module jdk.incubator.vector, which is not loaded; start the JVM with --add-modules=jdk.incubator.vector"
                 .formatted(format.label()))
         : backend.refusal(format);
+  }
+
+  /**
+   * Why {@code backend}, which runs, does not compute with activations quantized as {@code schemes}
+   * beside weights stored as {@code formats} here; empty where it does.
+   */
+  public Optional<String> refusal(
+      Backend backend, LayerSchemes schemes, Collection<WeightFormat> formats) {
+    return backend
+        .refusal(schemes, formats)
+        .or(
+            () ->
+                backend == Backend.CUDA && schemes.quantizesIntermediates()
+                    ? fp8Refusal
+                    : Optional.empty());
   }
 
   private Optional<String> vectorRefusal() {

@@ -37,6 +37,11 @@ public final class Cuda {
     }
   }
 
+  /** Why the GPU of this process multiplies no rows of FP8, or empty where it does. */
+  public static Optional<String> fp8Refusal() {
+    return refusal().or(() -> gpu().fp8Refusal());
+  }
+
   /**
    * The GPU of this process: the one that {@link Gpu#DEVICE_PROPERTY} names, or the first.
    *

@@ -13,7 +13,6 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.LinkedBlockingDeque;
 import org.sparkmoe.kernels.tensor.DType;
-import org.sparkmoe.kernels.tensor.WeightFormat;
 
 /**
  * One GPU: its context, our kernels, its memory, and the lanes that work runs in. All threads of a
@@ -231,9 +230,9 @@ public final class Gpu implements AutoCloseable {
     return lanes.size();
   }
 
-  /** What computes with weights stored as {@code format}. */
-  public String kernels(WeightFormat format) {
-    return kernels.products(format).toString();
+  /** What computes with experts of {@code shape}. */
+  public String kernels(GpuShape shape) {
+    return kernels.products(shape).toString();
   }
 
   /**
@@ -281,9 +280,18 @@ public final class Gpu implements AutoCloseable {
     return driver;
   }
 
-  /** Rows that products with weights stored as {@code format} compute together. */
-  public int rowsTogether(WeightFormat format) {
-    return kernels.products(format).rowsTogether();
+  /** Rows that products with experts of {@code shape} compute together. */
+  public int rowsTogether(GpuShape shape) {
+    return kernels.products(shape).rowsTogether();
+  }
+
+  /** Why it multiplies no rows of FP8, or empty where it does. */
+  public Optional<String> fp8Refusal() {
+    return kernels.fp8().isPresent()
+        ? Optional.empty()
+        : Optional.of(
+            "intermediates are quantized on GPUs of compute capability 9.0 with a driver for CUDA 12.3 or later, this is %s; give --activation-quant none, or use onednn, vector or auto"
+                .formatted(info));
   }
 
   Kernels kernels() {

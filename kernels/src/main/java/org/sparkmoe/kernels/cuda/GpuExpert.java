@@ -62,7 +62,7 @@ public record GpuExpert(
           writer.bias(b3OrNull),
           writer.bias(b2OrNull),
           writer.put(
-              gpu.kernels().products(shape.weights()).note(shape, first, second, staging),
+              gpu.kernels().products(shape).note(shape, first, second, staging),
               GpuShape.NOTE_BYTES));
     }
   }
@@ -92,7 +92,7 @@ public record GpuExpert(
     }
 
     private MemorySegment image(QuantizedMatrix matrix, int stride) {
-      return new QuantLayout(matrix.format(), matrix.rows(), matrix.cols(), stride)
+      return WeightLayout.of(matrix.format(), matrix.rows(), matrix.cols(), stride)
           .image(matrix, staging);
     }
 

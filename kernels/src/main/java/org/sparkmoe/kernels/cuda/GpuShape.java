@@ -9,18 +9,31 @@ import org.sparkmoe.kernels.tensor.WeightFormat;
  * kernels' pipelines.
  *
  * @param weights how the projections are stored
+ * @param rows how rows and intermediates lie
  * @param hidden H
  * @param intermediate I
  * @param gated whether there is an up projection
  */
-public record GpuShape(WeightFormat weights, int hidden, int intermediate, boolean gated) {
+public record GpuShape(
+    WeightFormat weights, GpuRows rows, int hidden, int intermediate, boolean gated) {
   /** Bytes that kernels may keep beside an expert. */
   static final int NOTE_BYTES = 2 * TensorMaps.BYTES;
 
   private static final int STAGE = 64;
 
-  /** The type of rows and intermediates: that of plain weights, bf16 beside quantized ones. */
+  /** As above, with rows and intermediates that are not quantized. */
+  public GpuShape(WeightFormat weights, int hidden, int intermediate, boolean gated) {
+    this(weights, GpuRows.ROUNDED, hidden, intermediate, gated);
+  }
+
+  /**
+   * The type in which rows come to the kernels: that of plain weights, bf16 beside quantized ones,
+   * f32 where they are encoded then. Intermediates take no more room.
+   */
   DType type() {
+    if (rows != GpuRows.ROUNDED) {
+      return DType.F32;
+    }
     return switch (weights) {
       case DType plain -> plain;
       case QuantFormat _ -> DType.BF16;
@@ -54,13 +67,13 @@ public record GpuShape(WeightFormat weights, int hidden, int intermediate, boole
   }
 
   /** Where the parts of w1, and of w3, lie. */
-  QuantLayout innerLayout(QuantFormat format) {
-    return new QuantLayout(format, intermediate, hidden, paddedHidden());
+  WeightLayout innerLayout(QuantFormat format) {
+    return WeightLayout.of(format, intermediate, hidden, paddedHidden());
   }
 
   /** Where the parts of w2 lie. */
-  QuantLayout outerLayout(QuantFormat format) {
-    return new QuantLayout(format, hidden, intermediate, paddedIntermediate());
+  WeightLayout outerLayout(QuantFormat format) {
+    return WeightLayout.of(format, hidden, intermediate, paddedIntermediate());
   }
 
   /** Bytes of a bias of {@code values} values. */
@@ -93,7 +106,9 @@ public record GpuShape(WeightFormat weights, int hidden, int intermediate, boole
     return (tokens * once + rows * each) * 3 / 2;
   }
 
-  private static int padded(int values) {
-    return Math.ceilDiv(values, STAGE) * STAGE;
+  private int padded(int values) {
+    boolean inUnits = weights instanceof QuantFormat format && FourBitLayout.fits(format);
+    int whole = inUnits ? FourBitLayout.UNIT_COLS : STAGE;
+    return Math.ceilDiv(values, whole) * whole;
   }
 }

@@ -8,22 +8,9 @@ import org.sparkmoe.kernels.tensor.DType;
 /**
  * For compute capability 9.0: one block a multiprocessor, and each two of them take tile after tile
  * through the copy engine. That engine gathers no rows, so they are brought into order first. The
- * figures are those of {@code hopper.cu}.
+ * figures are those of {@code hopper.cuh}.
  */
 final class HopperProducts implements Products {
-  private static final int BLOCKS = 2;
-  private static final int BLOCK_ROWS = 128;
-  private static final int TILE_SUMS = 256;
-
-  /** Of the weights, that a block copies for both. */
-  private static final int COPIED_SUMS = TILE_SUMS / BLOCKS;
-
-  private static final int THREADS = 384;
-  private static final int STAGES = 4;
-  private static final int STAGE_BYTES = (BLOCK_ROWS + TILE_SUMS) * TensorMaps.DEPTH * 2;
-  private static final int SCRATCH_BYTES = 8 * 16 * 68 * Float.BYTES;
-  private static final int BARRIER_BYTES = 2 * STAGES * Long.BYTES;
-  private static final int SHARED_BYTES = STAGES * STAGE_BYTES + SCRATCH_BYTES + BARRIER_BYTES;
   private static final int GATHER_THREADS = 256;
   private static final int CHUNK_BYTES = 16;
 
@@ -45,46 +32,19 @@ final class HopperProducts implements Products {
     this.type = type;
     this.multiprocessors = multiprocessors;
     this.gather = gather;
-    this.innerGated = module.kernel("inner_gated", type, SHARED_BYTES);
-    this.innerPlain = module.kernel("inner_plain", type, SHARED_BYTES);
-    this.outer = module.kernel("outer", type, SHARED_BYTES);
+    this.innerGated = module.kernel("inner_gated", type, HopperTiling.SHARED_BYTES);
+    this.innerPlain = module.kernel("inner_plain", type, HopperTiling.SHARED_BYTES);
+    this.outer = module.kernel("outer", type, HopperTiling.SHARED_BYTES);
   }
 
   @Override
   public int tileRows() {
-    return BLOCKS * BLOCK_ROWS;
+    return HopperTiling.ROWS;
   }
 
-  /** The tensor maps of the inner projections and of w2. */
   @Override
   public MemorySegment note(GpuShape shape, long w1, long w2, Arena arena) {
-    int count = shape.gated() ? 2 : 1;
-    MemorySegment inner =
-        TensorMaps.matrices(
-            driver,
-            type,
-            w1,
-            count,
-            shape.innerBytes(),
-            shape.intermediate(),
-            shape.paddedHidden(),
-            COPIED_SUMS,
-            arena);
-    MemorySegment outerMap =
-        TensorMaps.matrices(
-            driver,
-            type,
-            w2,
-            1,
-            shape.outerBytes(),
-            shape.hidden(),
-            shape.paddedIntermediate(),
-            COPIED_SUMS,
-            arena);
-    MemorySegment both = arena.allocate(2L * TensorMaps.BYTES, Long.BYTES);
-    MemorySegment.copy(inner, 0, both, 0, TensorMaps.BYTES);
-    MemorySegment.copy(outerMap, 0, both, TensorMaps.BYTES, TensorMaps.BYTES);
-    return both;
+    return HopperTiling.maps(driver, TensorMaps.Element.of(type), shape, w1, w2, arena);
   }
 
   @Override
@@ -113,15 +73,16 @@ final class HopperProducts implements Products {
       Stream stream, Batch batch, TilePlan tiles, long plan, GpuActivation activation) {
     GpuShape shape = batch.shape();
     boolean gated = shape.gated();
-    int innerColumns = Math.ceilDiv(shape.intermediate(), gated ? TILE_SUMS / 2 : TILE_SUMS);
-    int outerColumns = Math.ceilDiv(shape.hidden(), TILE_SUMS);
+    int innerColumns =
+        Math.ceilDiv(shape.intermediate(), gated ? HopperTiling.SUMS / 2 : HopperTiling.SUMS);
+    int outerColumns = Math.ceilDiv(shape.hidden(), HopperTiling.SUMS);
     try (Arena arena = Arena.ofConfined()) {
       stream.launch(
           gated ? innerGated : innerPlain,
-          blocks(tiles, innerColumns),
+          HopperTiling.blocks(multiprocessors, tiles, innerColumns),
           1,
-          THREADS,
-          SHARED_BYTES,
+          HopperTiling.THREADS,
+          HopperTiling.SHARED_BYTES,
           rows(batch.x(), batch.rows(), shape.paddedHidden(), arena),
           plan + tiles.offset(),
           plan,
@@ -137,10 +98,10 @@ final class HopperProducts implements Products {
           activation.limit());
       stream.launch(
           outer,
-          blocks(tiles, outerColumns),
+          HopperTiling.blocks(multiprocessors, tiles, outerColumns),
           1,
-          THREADS,
-          SHARED_BYTES,
+          HopperTiling.THREADS,
+          HopperTiling.SHARED_BYTES,
           rows(batch.inner(), batch.rows(), shape.paddedIntermediate(), arena),
           plan + tiles.offset(),
           plan,
@@ -152,12 +113,16 @@ final class HopperProducts implements Products {
     }
   }
 
-  private int blocks(TilePlan tiles, int columns) {
-    return BLOCKS * (int) Math.min(multiprocessors / BLOCKS, (long) tiles.count() * columns);
-  }
-
   private MemorySegment rows(long address, int rows, int cols, Arena arena) {
-    return TensorMaps.matrix(driver, type, address, rows, cols, BLOCK_ROWS, arena);
+    return TensorMaps.matrix(
+        driver,
+        TensorMaps.Element.of(type),
+        address,
+        rows,
+        cols,
+        type.bytes(cols),
+        HopperTiling.BLOCK_ROWS,
+        arena);
   }
 
   @Override

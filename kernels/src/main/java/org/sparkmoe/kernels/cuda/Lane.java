@@ -137,7 +137,7 @@ public final class Lane implements AutoCloseable {
    * Brings the rows of the batch into their order; those of a batch without routes are its tokens.
    */
   public void arrange(GpuShape shape) {
-    products = gpu.kernels().products(shape.weights());
+    products = gpu.kernels().products(shape);
     int rowCount = permuted ? routes.rows() : count;
     batch =
         new Products.Batch(

@@ -18,7 +18,7 @@ import org.sparkmoe.kernels.tensor.ScaleType;
  * @param cols K
  * @param stride K, padded
  */
-record QuantLayout(QuantFormat format, int rows, int cols, int stride) {
+record QuantLayout(QuantFormat format, int rows, int cols, int stride) implements WeightLayout {
   private static final int TABLE = 256;
   private static final int LOOKED_UP = 3;
   private static final int CHUNK = 8;
@@ -50,13 +50,14 @@ record QuantLayout(QuantFormat format, int rows, int cols, int stride) {
     return zerosAt() + Gpu.aligned(format.zeros() ? count() : 0);
   }
 
-  /** Bytes of the matrix. */
-  long bytes() {
+  @Override
+  public long bytes() {
     return tableAt() + (looksUp() ? (long) TABLE * Float.BYTES : 0);
   }
 
   /** Struct {@code Coding} of {@code coded.cu}. */
-  MemorySegment argument(Arena arena) {
+  @Override
+  public MemorySegment argument(Arena arena) {
     return arena.allocateFrom(
         JAVA_INT,
         format.rowSpan(),
@@ -92,7 +93,8 @@ record QuantLayout(QuantFormat format, int rows, int cols, int stride) {
    * @throws IllegalArgumentException where scales of 16 bits have a global one beside them: their
    *     products are f32, for which there is no room
    */
-  MemorySegment image(QuantizedMatrix matrix, Arena arena) {
+  @Override
+  public MemorySegment image(QuantizedMatrix matrix, Arena arena) {
     MemorySegment image = arena.allocate(bytes(), Long.BYTES);
     long stored = format.codes().bytes(cols);
     for (int row = 0; row < rows; row++) {

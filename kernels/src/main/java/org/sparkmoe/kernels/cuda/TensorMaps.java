@@ -9,54 +9,84 @@ import java.util.Arrays;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
- * Descriptions of matrices on the GPU from which its copy engine takes tiles, {@link #DEPTH}
- * columns wide, swizzled as the matrix instructions read them. Rows past the last are zeros.
+ * Descriptions of matrices on the GPU from which its copy engine takes tiles, {@link #WIDTH} bytes
+ * wide, swizzled as the matrix instructions read them. Rows past the last are zeros, and so are
+ * columns.
  */
 final class TensorMaps {
   /** Of a description. */
   static final int BYTES = 128;
 
-  /** Columns of a tile: 128 bytes. */
-  static final int DEPTH = 64;
+  /** Bytes of a tile's row. */
+  static final int WIDTH = 128;
 
   private static final int ALIGNMENT = 64;
 
   // As cuda.h numbers them.
-  private static final int FLOAT16 = 6;
-  private static final int BFLOAT16 = 9;
   private static final int NO_INTERLEAVE = 0;
   private static final int SWIZZLE_128_BYTES = 3;
   private static final int PROMOTE_256_BYTES = 3;
   private static final int FILL_WITH_ZEROS = 0;
+
+  /** What a matrix consists of. */
+  enum Element {
+    BYTE(0, 1),
+    F16(6, 2),
+    BF16(9, 2);
+
+    private final int number;
+    private final int bytes;
+
+    /** A type of that number in {@code cuda.h}. */
+    Element(int number, int bytes) {
+      this.number = number;
+      this.bytes = bytes;
+    }
+
+    /** Of values of {@code type}, which is BF16 or F16. */
+    static Element of(DType type) {
+      return type == DType.F16 ? F16 : BF16;
+    }
+
+    long bytes(long count) {
+      return count * bytes;
+    }
+  }
 
   private TensorMaps() {}
 
   /**
    * A matrix, rows × cols, in tiles of {@code tileRows} rows.
    *
-   * @param type BF16 or F16
+   * @param apart bytes from one row to the next
    */
   static MemorySegment matrix(
-      Driver driver, DType type, long address, int rows, int cols, int tileRows, Arena arena) {
+      Driver driver,
+      Element element,
+      long address,
+      int rows,
+      int cols,
+      long apart,
+      int tileRows,
+      Arena arena) {
     return encode(
         driver,
-        type,
+        element,
         address,
         new long[] {cols, rows},
-        new long[] {type.bytes(cols)},
-        new int[] {DEPTH, tileRows},
+        new long[] {apart},
+        new int[] {WIDTH / element.bytes, tileRows},
         arena);
   }
 
   /**
    * {@code count} matrices, rows × cols each, in tiles of {@code tileRows} rows of one.
    *
-   * @param type BF16 or F16
    * @param apart bytes from one to the next
    */
   static MemorySegment matrices(
       Driver driver,
-      DType type,
+      Element element,
       long address,
       int count,
       long apart,
@@ -66,17 +96,17 @@ final class TensorMaps {
       Arena arena) {
     return encode(
         driver,
-        type,
+        element,
         address,
         new long[] {cols, rows, count},
-        new long[] {type.bytes(cols), apart},
-        new int[] {DEPTH, tileRows, 1},
+        new long[] {element.bytes(cols), apart},
+        new int[] {WIDTH / element.bytes, tileRows, 1},
         arena);
   }
 
   private static MemorySegment encode(
       Driver driver,
-      DType type,
+      Element element,
       long address,
       long[] sizes,
       long[] strides,
@@ -89,7 +119,7 @@ final class TensorMaps {
         "cuTensorMapEncodeTiled",
         driver.bindings().tensorMapEncodeTiled().orElseThrow(),
         map,
-        type == DType.F16 ? FLOAT16 : BFLOAT16,
+        element.number,
         sizes.length,
         address,
         arena.allocateFrom(JAVA_LONG, sizes),

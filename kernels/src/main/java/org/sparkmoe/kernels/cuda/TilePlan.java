@@ -52,6 +52,15 @@ record TilePlan(MemorySegment memory, long offset, int count) {
     memory.set(JAVA_LONG, at + 56, expert.note() + TensorMaps.BYTES);
   }
 
+  /** Rows of the largest tile. */
+  int mostRows() {
+    int most = 0;
+    for (int tile = 0; tile < count; tile++) {
+      most = Math.max(most, memory.get(JAVA_INT, offset + (long) tile * TILE_BYTES + 8));
+    }
+    return most;
+  }
+
   long bytes() {
     return memory.byteSize();
   }

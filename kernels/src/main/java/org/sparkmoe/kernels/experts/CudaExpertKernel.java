@@ -12,12 +12,14 @@ import org.sparkmoe.kernels.cuda.Gpu;
 import org.sparkmoe.kernels.cuda.GpuActivation;
 import org.sparkmoe.kernels.cuda.GpuExpert;
 import org.sparkmoe.kernels.cuda.GpuRouter;
+import org.sparkmoe.kernels.cuda.GpuRows;
 import org.sparkmoe.kernels.cuda.GpuShape;
 import org.sparkmoe.kernels.cuda.Lane;
 import org.sparkmoe.kernels.gemm.Gemm;
 import org.sparkmoe.kernels.gemm.ScalarGemm;
 import org.sparkmoe.kernels.gemm.VectorGemm;
 import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.quant.ActivationScheme;
 import org.sparkmoe.kernels.router.Gating;
 import org.sparkmoe.kernels.router.RouterWeights;
 import org.sparkmoe.kernels.router.RoutingRule;
@@ -105,7 +107,8 @@ public final class CudaExpertKernel implements ExpertKernel {
    * Copies an expert to the GPU.
    *
    * @throws IllegalArgumentException where the projections are not all stored in one way, or in one
-   *     that {@link Backend#refusal(WeightFormat)} names, or the intermediate is quantized
+   *     that {@link Backend#refusal(WeightFormat)} names, or the intermediate is quantized in a way
+   *     that no kernel knows beside them
    * @throws CudaException where the GPU has no room
    */
   @Override
@@ -116,16 +119,17 @@ public final class CudaExpertKernel implements ExpertKernel {
       ActivationCodec inner,
       Arena arena) {
     PackedExpert.requireFit(weights, activation);
-    if (!inner.isIdentity()) {
-      throw new IllegalArgumentException(
-          "a quantized intermediate does not run on cuda; use onednn or vector");
-    }
     WeightFormat format = weights.w1().format();
     requireUnpacked(format);
     requireOneFormat(format, weights.w2());
     weights.w3().ifPresent(w3 -> requireOneFormat(format, w3));
     GpuShape shape =
-        new GpuShape(format, weights.hidden(), weights.intermediate(), activation.gated());
+        new GpuShape(
+            format,
+            rows(format, activation, input, inner),
+            weights.hidden(),
+            weights.intermediate(),
+            activation.gated());
     GpuExpert expert =
         GpuExpert.upload(
             gpu,
@@ -137,7 +141,37 @@ public final class CudaExpertKernel implements ExpertKernel {
             weights.b3OrNull(),
             weights.b2OrNull(),
             arena);
-    return new CudaExpert(expert, code(activation), gpu.rowsTogether(format));
+    return new CudaExpert(expert, code(activation), gpu.rowsTogether(shape));
+  }
+
+  private GpuRows rows(
+      WeightFormat format, Activation activation, ActivationCodec input, ActivationCodec inner) {
+    boolean measures =
+        !inner.isIdentity() && inner.scheme().granularity() == ActivationScheme.Granularity.NONE;
+    GpuRows rows =
+        GpuRows.of(format, input.scheme(), inner.scheme())
+            .filter(any -> !measures)
+            .orElseThrow(
+                () ->
+                    new IllegalArgumentException(
+                        "an intermediate in %s between weights stored as %s does not run on cuda; use onednn or vector"
+                            .formatted(
+                                measures ? "measured f32" : inner.scheme().label(),
+                                format.label())));
+    if (rows == GpuRows.ROUNDED) {
+      return rows;
+    }
+    gpu.fp8Refusal()
+        .ifPresent(
+            reason -> {
+              throw new IllegalArgumentException(reason);
+            });
+    if (!activation.gated()) {
+      throw new IllegalArgumentException(
+          "a quantized intermediate of an expert without w3 does not run on cuda; use onednn or"
+              + " vector");
+    }
+    return rows;
   }
 
   private static void requireUnpacked(WeightFormat format) {

@@ -17,14 +17,17 @@ import org.sparkmoe.kernels.tensor.CodeType;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.QuantFormat;
 import org.sparkmoe.kernels.tensor.ScaleType;
+import org.sparkmoe.kernels.tensor.WeightFormat;
 
 final class BackendSelectorTest {
   private static final Optional<String> NO_ONEDNN = Optional.of("libdnnl.so.3 is missing");
   private static final Optional<String> NO_GPU = Optional.of("there is no libcuda.so.1");
-  private static final Probes MODERN = new Probes(true, 256, true, NO_ONEDNN, NO_ONEDNN, NO_GPU);
+  private static final Probes MODERN =
+      new Probes(true, 256, true, NO_ONEDNN, NO_ONEDNN, NO_GPU, NO_GPU);
 
   private static final Probes WITH_GPU =
-      new Probes(true, 256, true, Optional.empty(), Optional.empty(), Optional.empty());
+      new Probes(
+          true, 256, true, Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty());
 
   @Test
   void autoTakesTheFastestAndKeepsTheRefusals() {
@@ -39,7 +42,7 @@ final class BackendSelectorTest {
 
   @Test
   void oneDnnComesBeforeVectorWhereItRuns() {
-    Probes probes = new Probes(true, 256, true, Optional.empty(), Optional.empty(), NO_GPU);
+    Probes probes = new Probes(true, 256, true, Optional.empty(), Optional.empty(), NO_GPU, NO_GPU);
     assertThat(BackendSelector.select(Request.auto(), probes, List.of()).backend())
         .isEqualTo(Backend.ONEDNN);
   }
@@ -52,7 +55,7 @@ final class BackendSelectorTest {
 
   @Test
   void bf16IsChosenByNameOnly() {
-    Probes probes = new Probes(false, 0, true, NO_ONEDNN, Optional.empty(), NO_GPU);
+    Probes probes = new Probes(false, 0, true, NO_ONEDNN, Optional.empty(), NO_GPU, NO_GPU);
     assertThat(BackendSelector.select(Request.auto(), probes, List.of()).backend())
         .isEqualTo(Backend.SCALAR);
     assertThat(BackendSelector.select(Request.parse("onednn-bf16"), probes, List.of()))
@@ -78,7 +81,9 @@ final class BackendSelectorTest {
   void autoFallsToScalarAndSaysWhy(boolean module, int bits, boolean jit, String reason) {
     Selection selection =
         BackendSelector.select(
-            Request.auto(), new Probes(module, bits, jit, NO_ONEDNN, NO_ONEDNN, NO_GPU), List.of());
+            Request.auto(),
+            new Probes(module, bits, jit, NO_ONEDNN, NO_ONEDNN, NO_GPU, NO_GPU),
+            List.of());
     assertThat(selection.backend()).isEqualTo(Backend.SCALAR);
     assertThat(selection.refusals()).last().asString().startsWith("vector: ").contains(reason);
   }
@@ -92,7 +97,7 @@ final class BackendSelectorTest {
             () ->
                 BackendSelector.select(
                     Request.parse("VECTOR"),
-                    new Probes(false, 0, true, NO_ONEDNN, NO_ONEDNN, NO_GPU),
+                    new Probes(false, 0, true, NO_ONEDNN, NO_ONEDNN, NO_GPU, NO_GPU),
                     List.of()))
         .hasMessageContaining("is not loaded");
   }
@@ -152,19 +157,50 @@ final class BackendSelectorTest {
         BackendSelector.select(Request.auto(), WITH_GPU, List.of(DType.BF16), schemes);
     assertThat(selection)
         .hasToString(
-            "onednn (cuda: intermediates are not quantized on GPUs in this version; give"
-                + " --activation-quant none, or use onednn, vector or auto)");
+            "onednn (cuda: intermediates are quantized on GPUs in e4m3 per 128 values only, beside"
+                + " e4m3 weights in blocks of 128x128; give --activation-quant none, or use"
+                + " onednn, vector or auto)");
     LayerSchemes input =
         new LayerSchemes(fp8, ScaledScheme.NONE, ScaledScheme.NONE, ScaledScheme.NONE);
     assertThat(BackendSelector.select(Request.auto(), WITH_GPU, List.of(DType.BF16), input))
         .hasToString("cuda");
   }
 
+  @Test
+  void gpusMultiplyRowsOfFp8ByBlocksOfFp8() {
+    ScaledScheme fp8 = ScaledScheme.dynamic(ActivationScheme.fp8PerBlock(128, ScaleType.F32));
+    LayerSchemes routed = new LayerSchemes(fp8, fp8, ScaledScheme.NONE, ScaledScheme.NONE);
+    LayerSchemes both = new LayerSchemes(fp8, fp8, fp8, fp8);
+    WeightFormat blocks = QuantFormat.of(CodeType.E4M3, ScaleType.F32, 128, 128);
+    WeightFormat channels = QuantFormat.of(CodeType.E4M3, ScaleType.F32, 1, QuantFormat.ALL);
+    assertThat(chosen(List.of(blocks), routed)).isEqualTo(Backend.CUDA);
+    assertThat(chosen(List.of(blocks), both)).isEqualTo(Backend.CUDA);
+    assertThat(chosen(List.of(blocks, DType.BF16), routed)).isEqualTo(Backend.CUDA);
+    assertThat(chosen(List.of(blocks, DType.BF16), both)).isEqualTo(Backend.ONEDNN);
+    assertThat(chosen(List.of(DType.BF16), routed)).isEqualTo(Backend.ONEDNN);
+    assertThat(chosen(List.of(channels), routed)).isEqualTo(Backend.ONEDNN);
+    Probes older =
+        new Probes(
+            true,
+            256,
+            true,
+            Optional.empty(),
+            Optional.empty(),
+            Optional.empty(),
+            Optional.of("this is an older one"));
+    assertThat(BackendSelector.select(Request.auto(), older, List.of(blocks), routed))
+        .hasToString("onednn (cuda: this is an older one)");
+  }
+
+  private static Backend chosen(List<WeightFormat> formats, LayerSchemes schemes) {
+    return BackendSelector.select(Request.auto(), WITH_GPU, formats, schemes).backend();
+  }
+
   /** oneDNN multiplies what our own code unpacks. */
   @Test
   void oneDnnNeedsTheVectorModuleForQuantizedWeights() {
     QuantFormat mxfp4 = QuantFormat.of(CodeType.E2M1, ScaleType.E8M0, 1, 32);
-    Probes bare = new Probes(false, 0, true, Optional.empty(), Optional.empty(), NO_GPU);
+    Probes bare = new Probes(false, 0, true, Optional.empty(), Optional.empty(), NO_GPU, NO_GPU);
     assertThat(BackendSelector.select(Request.auto(), bare, List.of(DType.BF16)).backend())
         .isEqualTo(Backend.ONEDNN);
     Selection selection = BackendSelector.select(Request.auto(), bare, List.of(mxfp4));

@@ -21,10 +21,11 @@ import org.sparkmoe.kernels.tensor.CodeType;
 final class PtxTest {
   private static final Path SOURCES = Path.of("src/main/cuda");
 
-  private static final List<String> HEADERS = List.of("codes.cuh", "experts.cuh", "tiles.cuh");
+  private static final List<String> HEADERS =
+      List.of("codes.cuh", "experts.cuh", "fp8.cuh", "hopper.cuh", "tiles.cuh");
 
   @ParameterizedTest
-  @ValueSource(strings = {"experts", "coded", "hopper", "tokens", "router"})
+  @ValueSource(strings = {"experts", "coded", "fourbit", "hopper", "fp8", "tokens", "router"})
   void thePtxBelongsToItsSource(String name) throws IOException, NoSuchAlgorithmException {
     assumeTrue(Files.exists(SOURCES), "the tests run outside their module");
     ByteArrayOutputStream sources = new ByteArrayOutputStream();
@@ -43,10 +44,17 @@ final class PtxTest {
   @Test
   void thePtxIsForOldDriversAndGpusToo() {
     for (String old :
-        List.of(Kernels.PORTABLE, Kernels.CODED, TokenKernels.TOKENS, TokenKernels.ROUTER)) {
+        List.of(
+            Kernels.PORTABLE,
+            Kernels.CODED,
+            Kernels.FOUR_BIT,
+            TokenKernels.TOKENS,
+            TokenKernels.ROUTER)) {
       assertThat(PtxModule.ptx(old)).contains("\n.version 7.0\n", "\n.target sm_80\n");
     }
-    assertThat(PtxModule.ptx(Kernels.HOPPER)).contains("\n.version 8.3\n", "\n.target sm_90a\n");
+    for (String hopper : List.of(Kernels.HOPPER, Kernels.FP8)) {
+      assertThat(PtxModule.ptx(hopper)).contains("\n.version 8.3\n", "\n.target sm_90a\n");
+    }
   }
 
   @Test
@@ -62,6 +70,17 @@ final class PtxTest {
         assertThat(PtxModule.ptx(Kernels.CODED))
             .contains(".visible .entry %s_%s(".formatted(name, codes.name().toLowerCase(ROOT)));
       }
+    }
+    for (String name : FourBitProducts.NAMES) {
+      for (String form : new String[] {"few", "many"}) {
+        assertThat(PtxModule.ptx(Kernels.FOUR_BIT))
+            .contains(
+                ".visible .entry gated_%s_%s(".formatted(name, form),
+                ".visible .entry plain_%s_%s(".formatted(name, form));
+      }
+    }
+    for (String name : new String[] {"inner_gated", "outer", "quantize"}) {
+      assertThat(PtxModule.ptx(Kernels.FP8)).contains(".visible .entry %s_fp8(".formatted(name));
     }
     for (String type : new String[] {"bf16", "f16"}) {
       for (String name : new String[] {"inner_gated", "inner_plain", "outer"}) {

@@ -36,6 +36,7 @@ final class TilePlanTest {
               List.of(3, 129, 128),
               List.of(3, 257, 128),
               List.of(3, 385, 44));
+      assertThat(plan.mostRows()).isEqualTo(128);
       for (int field = 0; field < 7; field++) {
         assertThat(plan.memory().get(JAVA_LONG, 3 * 64 + 8L * field)).isEqualTo(400 + field);
       }

@@ -5,15 +5,20 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.sparkmoe.kernels.backend.Backend;
+import org.sparkmoe.kernels.cuda.Cuda;
 import org.sparkmoe.kernels.quant.ActivationCodec;
+import org.sparkmoe.kernels.quant.ActivationScheme;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.ScaleType;
 import org.sparkmoe.kernels.testing.NeedsGpu;
 import org.sparkmoe.kernels.testing.QuantizedTensors;
 import org.sparkmoe.kernels.testing.RandomTensors;
@@ -160,6 +165,104 @@ final class CudaExpertKernelTest extends ExpertKernelContract {
     }
   }
 
+  static List<ActivationCodec> fp8Codecs() {
+    return List.of(
+        ActivationCodec.of(ActivationScheme.fp8PerBlock(128, ScaleType.F32)),
+        ActivationCodec.of(ActivationScheme.fp8PerBlock(128, ScaleType.E8M0)));
+  }
+
+  private static List<QuantizedTensors.Kind> fp8Blocks() {
+    return kinds().stream()
+        .filter(kind -> kind.name().equals("fp8 block") || kind.name().equals("fp8 block, e8m0"))
+        .toList();
+  }
+
+  /** As the specification, but for values of the intermediate next to a tie, one step of a code. */
+  @ParameterizedTest
+  @MethodSource("fp8Codecs")
+  void fp8RowsAgreeWithTheSpecification(ActivationCodec codec) {
+    assumeThatFp8Runs();
+    int[][] shapes = {{1, 1, 1}, {2, 33, 207}, {13, 65, 70}, {5, 264, 136}, {300, 40, 24}};
+    for (QuantizedTensors.Kind kind : fp8Blocks()) {
+      for (int[] shape : shapes) {
+        RandomTensors random = new RandomTensors(shape[1]);
+        ExpertWeights weights =
+            QuantizedTensors.expert(shape[1], shape[2], shape[0] % 2 == 0, kind, random);
+        assertFp8(weights, Activation.SILU, codec, shape[0], kind + ", " + random);
+      }
+      RandomTensors random = new RandomTensors(83);
+      ExpertWeights large = QuantizedTensors.expert(HIDDEN, INTERMEDIATE, false, kind, random);
+      assertFp8(large, Activation.SILU, codec, 9, kind + ", " + random);
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void fp8RowsGoThroughEveryGatedActivation(Activation.Kind kind) {
+    assumeThatFp8Runs();
+    assumeTrue(kind.gated(), kind + " is refused");
+    RandomTensors random = new RandomTensors(89);
+    ExpertWeights weights = QuantizedTensors.expert(300, 200, true, fp8Blocks().getFirst(), random);
+    Activation activation = new Activation(kind, 1.702f, 2, 1.5f);
+    assertFp8(weights, activation, fp8Codecs().getFirst(), 70, kind + ", " + random);
+  }
+
+  private void assertFp8(
+      ExpertWeights weights, Activation activation, ActivationCodec codec, int rows, Object what) {
+    int hidden = weights.hidden();
+    float[] x = new RandomTensors(97).normals(rows * hidden, 1);
+    codec.requantize(rows, hidden, MemorySegment.ofArray(x));
+    float[] expected = forward(new ScalarExpertKernel(), weights, activation, codec, codec, x);
+    float[] actual = forward(kernel(), weights, activation, codec, codec, x);
+    String context = codec.scheme().label() + ", " + what;
+    // A step is an eighth of the value, which may be most of a short intermediate.
+    double steps = weights.intermediate() < 128 ? 6e-2 : 3e-2;
+    Rows.assertClose(actual, expected, hidden, steps, context);
+    if (rows > 2) {
+      Rows.assertMedianClose(actual, expected, hidden, 6e-3, context);
+    }
+    Rows.assertSameBits(
+        forward(kernel(), weights, activation, codec, codec, x), actual, "again, " + context);
+  }
+
+  @ParameterizedTest
+  @MethodSource("fp8Codecs")
+  void fp8RowsKeepTheirBitsInBatchesOfAnySize(ActivationCodec codec) {
+    assumeThatFp8Runs();
+    RandomTensors random = new RandomTensors(101);
+    int hidden = 1000;
+    ExpertWeights weights =
+        QuantizedTensors.expert(hidden, 520, true, fp8Blocks().getFirst(), random);
+    int rows = 260;
+    float[] x = random.normals(rows * hidden, 1);
+    codec.requantize(rows, hidden, MemorySegment.ofArray(x));
+    float[] all = forward(kernel(), weights, Activation.SILU, codec, codec, x);
+    for (int count : new int[] {1, 15, 63, 64, 65, 127, 128, 129, 200, 256}) {
+      int from = (rows - count) * hidden;
+      float[] some = Arrays.copyOfRange(x, from, x.length);
+      Rows.assertSameBits(
+          forward(kernel(), weights, Activation.SILU, codec, codec, some),
+          Arrays.copyOfRange(all, from, all.length),
+          count + " rows, " + random);
+    }
+    x[4 * hidden + 2] = Float.NaN;
+    float[] dirty = forward(kernel(), weights, Activation.SILU, codec, codec, x);
+    for (int row = 0; row < rows; row++) {
+      if (row == 4) {
+        for (float value : Rows.row(dirty, hidden, row)) {
+          assertThat(value).as("%s", random).isNaN();
+        }
+      } else {
+        Rows.assertSameBits(
+            Rows.row(dirty, hidden, row), Rows.row(all, hidden, row), "row " + row + ", " + random);
+      }
+    }
+  }
+
+  private static void assumeThatFp8Runs() {
+    Cuda.fp8Refusal().ifPresent(reason -> assumeTrue(false, reason));
+  }
+
   /** Real sizes: many stages, groups that end within them, and tiles with all numbers of rows. */
   @ParameterizedTest
   @MethodSource("kinds")
@@ -205,7 +308,7 @@ final class CudaExpertKernelTest extends ExpertKernelContract {
   }
 
   @Test
-  void refusesActOrderAndQuantizedIntermediates() {
+  void refusesActOrderAndOtherQuantizedIntermediates() {
     QuantizedTensors.Kind ordered =
         kinds().stream().filter(kind -> kind.format().ordered()).findFirst().orElseThrow();
     ExpertWeights a = QuantizedTensors.expert(64, 64, false, ordered, new RandomTensors(5));
@@ -216,7 +319,9 @@ final class CudaExpertKernelTest extends ExpertKernelContract {
           .hasMessage(Backend.CUDA.refusal(ordered.format()).orElseThrow());
       assertThatThrownBy(
               () -> kernel().prepare(b, Activation.SILU, ActivationCodec.NONE, codec, arena))
-          .hasMessage("a quantized intermediate does not run on cuda; use onednn or vector");
+          .hasMessage(
+              "an intermediate in e4m3 per token between weights stored as bf16 does not run on"
+                  + " cuda; use onednn or vector");
     }
   }
 }

@@ -351,7 +351,7 @@ abstract class ExpertKernelContract {
     return forward(kernel, weights, activation, ActivationCodec.NONE, inner, x);
   }
 
-  private static float[] forward(
+  static float[] forward(
       ExpertKernel kernel,
       ExpertWeights weights,
       Activation activation,

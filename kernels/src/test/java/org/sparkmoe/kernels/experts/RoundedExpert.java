@@ -7,7 +7,8 @@ import org.sparkmoe.kernels.tensor.Weight;
 
 /**
  * An expert in f64, with rows and the intermediate rounded to the type of the weights. Beside
- * quantized weights that is bf16, and the weights are too: rounded once to f32, then once to bf16.
+ * quantized weights that is bf16, and weights of eight bits are too: rounded once to f32, then once
+ * to bf16.
  */
 final class RoundedExpert {
   private RoundedExpert() {}
@@ -49,7 +50,8 @@ final class RoundedExpert {
       case QuantizedMatrix coded -> {
         int group = coded.group(k);
         float code = coded.format().codes().value(coded.code(row, k));
-        yield rounded(DType.BF16, (code - coded.zero(row, group)) * coded.scale(row, group));
+        float exact = (code - coded.zero(row, group)) * coded.scale(row, group);
+        yield coded.format().codes().bits() == 4 ? exact : rounded(DType.BF16, exact);
       }
     };
   }
