@@ -3,6 +3,7 @@ package org.sparkmoe.job.cli;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.OptionalLong;
 import java.util.function.Function;
 import org.sparkmoe.datasets.checkpoint.MoeLayer;
 import org.sparkmoe.datasets.tokens.TokenTable;
@@ -21,6 +22,9 @@ import org.sparkmoe.kernels.backend.Refusal;
 
 /** What commands print, as lines. */
 final class Texts {
+  /** An example: partitions of 8 MiB have 4,096 tokens of 512 floats. */
+  private static final String SMALLER_PARTITIONS = "--conf spark.sql.files.maxPartitionBytes=8m";
+
   private Texts() {}
 
   /** What is about to run. */
@@ -81,7 +85,7 @@ final class Texts {
                 plan.cluster().executors(),
                 plan.cluster().executors() == 1 ? "" : "s",
                 plan.cluster().slots()));
-    lines.add(units(UnitPlan.of(plan), work.tokens()));
+    lines.add(units(plan));
     lines.add(weights(plan));
     lines.add("");
     lines.add("estimate              " + row(plan, cost -> name(cost)));
@@ -106,11 +110,32 @@ final class Texts {
     return lines;
   }
 
-  private static String units(UnitPlan units, long tokens) {
-    return units.units() == 1
-        ? "units    1: an interrupted run repeats all but the routes"
-        : "units    %d of about %s tokens: an interrupted run repeats at most one"
-            .formatted(units.units(), Amounts.count(units.tokens(tokens)));
+  /** How a run is cut; where units cannot be as small as asked for, what holds them back. */
+  private static String units(JobPlan plan) {
+    UnitPlan units = UnitPlan.of(plan);
+    long tokens = plan.work().tokens();
+    String line =
+        units.units() == 1
+            ? "units    1: an interrupted run repeats all but the routes"
+            : "units    %d of about %s tokens: an interrupted run repeats at most one"
+                .formatted(units.units(), Amounts.count(units.tokens(tokens)));
+    return isCoarse(plan)
+        ? line
+            + "\n         asked for %s tokens; a unit is at least one of the input's %s: %s makes smaller ones"
+                .formatted(
+                    Amounts.count(plan.request().units().tokens().orElseThrow()),
+                    units.partitions() == 1
+                        ? "partitions, and it has one"
+                        : units.partitions() + " partitions",
+                    SMALLER_PARTITIONS)
+        : line;
+  }
+
+  /** Whether units are larger than somebody wished. */
+  private static boolean isCoarse(JobPlan plan) {
+    OptionalLong wished = plan.request().units().tokens();
+    return wished.isPresent()
+        && UnitPlan.of(plan).units() < Math.ceilDiv(plan.work().tokens(), wished.getAsLong());
   }
 
   /** The dispatch that was chosen, and why. */
@@ -135,6 +160,9 @@ final class Texts {
     List<String> lines = new ArrayList<>();
     lines.add(chosen(summary.plan()));
     summary.balance().ifPresent(balance -> lines.add(lanes(balance)));
+    if (isCoarse(summary.plan())) {
+      lines.add(units(summary.plan()));
+    }
     lines.addAll(QuantTexts.scales(summary.plan().schemes(), summary.codecs()));
     lines.add("");
     for (StageFigures stage : summary.stages()) {

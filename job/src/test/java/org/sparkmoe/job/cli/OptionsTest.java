@@ -119,6 +119,20 @@ final class OptionsTest {
   }
 
   @Test
+  void unitsThatAreTooLargeSayWhatHoldsThemBack() {
+    assertThat(Cli.execute(Map.of(), explain("--unit-tokens", "20")).isDone().out())
+        .contains(
+            """
+            units    1: an interrupted run repeats all but the routes
+                     asked for 20 tokens; a unit is at least one of the input's partitions, and it has\
+             one: --conf spark.sql.files.maxPartitionBytes=8m makes smaller ones
+            """);
+    assertThat(Cli.execute(Map.of(), explain("--unit-tokens", "1000")).isDone().out())
+        .contains("units    1: an")
+        .doesNotContain("asked for 1,000");
+  }
+
+  @Test
   void everythingCanComeFromTheFile() {
     Path fixture = Fixtures.folder("olmoe");
     String file =
