@@ -67,7 +67,10 @@ final class QuantizeCommandTest {
   @Test
   void refusesInOneLineAndWritesNothing() throws IOException {
     with("--scheme", "fp4").isRefused("--scheme", "fp4", "fp8-block", "w4a16-g128");
-    with("--scheme", "w4a16-g64").isRefused("expert width 48", "no multiple of 64");
+    with("--scheme", "w4a16-g64")
+        .isRefused(
+            "expert width 48 is no multiple of 64, the group of w4a16-g64;"
+                + " choose one that fits: fp8-block, fp8-channel, int8, nvfp4\n");
     with("--scheme", null).isRefused("--scheme", "moe quantize --help");
     with("--shard-size", "much").isRefused("--shard-size much", "500m");
     with("--shard-size", "0").isRefused("--shard-size 0", "more than 0");

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.datasets.checkpoint.Checkpoint;
@@ -15,7 +16,6 @@ import org.sparkmoe.datasets.checkpoint.MoeLayer;
 import org.sparkmoe.datasets.checkpoint.TensorRef;
 import org.sparkmoe.datasets.safetensors.Quoted;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
-import org.sparkmoe.kernels.layer.SharedExpertSpec;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 
@@ -73,7 +73,7 @@ record ModelPlan(
       if (scheme == null) {
         scheme = asked.storedFor(plain(layer));
       }
-      requireWholeGroups(layer, scheme);
+      requireWholeGroups(checkpoint, layer, scheme);
       ExpertModules modules = ExpertModules.of(layer);
       int reads = ownBlocks ? GptOssParts.reads(layer.spec()) : ExpertParts.reads(layer.spec());
       LayerSource source = new LayerSource(layer, conf, reads);
@@ -119,30 +119,51 @@ record ModelPlan(
             .formatted(Quoted.of(layer.checkpoint()), layer.index(), format.label()));
   }
 
-  private static void requireWholeGroups(MoeLayer layer, Scheme scheme) {
-    MoeLayerSpec spec = layer.spec();
-    requireWholeGroups(layer, scheme, "hidden size", spec.hidden());
-    requireWholeGroups(layer, scheme, "expert width", spec.intermediate());
-    Optional<SharedExpertSpec> shared = spec.shared();
-    if (shared.isPresent()) {
-      requireWholeGroups(layer, scheme, "shared expert's width", shared.get().intermediate());
+  /** A width of a layer by which a scheme groups its weights. */
+  private record Width(String name, int columns) {
+    static List<Width> of(MoeLayerSpec spec) {
+      List<Width> widths = new ArrayList<>();
+      widths.add(new Width("hidden size", spec.hidden()));
+      widths.add(new Width("expert width", spec.intermediate()));
+      spec.shared()
+          .ifPresent(
+              shared -> widths.add(new Width("shared expert's width", shared.intermediate())));
+      return widths;
     }
   }
 
-  private static void requireWholeGroups(MoeLayer layer, Scheme scheme, String what, int width) {
+  private static void requireWholeGroups(Checkpoint checkpoint, MoeLayer layer, Scheme scheme) {
     int group = scheme.wholeGroup();
-    if (width % group != 0) {
-      throw new InputException(
-          "%s layer %d: the %s %d is no multiple of %d, the group of %s; choose another of %s"
-              .formatted(
-                  Quoted.of(layer.checkpoint()),
-                  layer.index(),
-                  what,
-                  width,
-                  group,
-                  scheme.name(),
-                  Scheme.NAMES));
+    for (Width width : Width.of(layer.spec())) {
+      if (width.columns() % group != 0) {
+        throw new InputException(
+            "%s layer %d: the %s %d is no multiple of %d, the group of %s; %s"
+                .formatted(
+                    Quoted.of(layer.checkpoint()),
+                    layer.index(),
+                    width.name(),
+                    width.columns(),
+                    group,
+                    scheme.name(),
+                    fitting(checkpoint)));
+      }
     }
+  }
+
+  /** What to do instead: the schemes that every layer's widths fit. */
+  private static String fitting(Checkpoint checkpoint) {
+    if (checkpoint.family().equals(GPT_OSS)) {
+      return "no other scheme has a layout for its experts";
+    }
+    List<Integer> columns =
+        checkpoint.moeLayers().stream()
+            .flatMap(index -> Width.of(checkpoint.layer(index).spec()).stream())
+            .map(Width::columns)
+            .distinct()
+            .toList();
+    return Scheme.names().stream()
+        .filter(name -> columns.stream().allMatch(n -> n % Scheme.of(name).wholeGroup() == 0))
+        .collect(Collectors.joining(", ", "choose one that fits: ", ""));
   }
 
   /** The linear module that a copied tensor belongs to, as far as the tensor shows it. */

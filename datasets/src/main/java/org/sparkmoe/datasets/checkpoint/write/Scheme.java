@@ -1,5 +1,6 @@
 package org.sparkmoe.datasets.checkpoint.write;
 
+import java.util.List;
 import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -132,6 +133,11 @@ public final class Scheme {
             LinearStore.SHAPE),
         QuantizationConfig.compressedTensors(
             "pack-quantized", QuantizationConfig.arguments(4, "int", "group", group, false), null));
+  }
+
+  /** {@link #NAMES}, one by one. */
+  static List<String> names() {
+    return List.of(NAMES.split(", | or "));
   }
 
   /** The name, as the command line has it. */

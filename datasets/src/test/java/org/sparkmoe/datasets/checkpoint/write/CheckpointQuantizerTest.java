@@ -59,7 +59,7 @@ final class CheckpointQuantizerTest extends Writing {
   void expertsAreQuantizedAndAllElseKeepsItsBits(String family, String scheme) {
     Fixtures.copy(family, source);
     if (scheme.equals("nvfp4") && widthIsNoMultiple()) {
-      refused(scheme, "is no multiple of", "choose another");
+      refused(scheme, "is no multiple of", "choose one that fits");
       return;
     }
     Checkpoint checkpoint = Checkpoint.open(source.toString(), CONF);
