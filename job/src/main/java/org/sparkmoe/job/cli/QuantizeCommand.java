@@ -91,6 +91,7 @@ final class QuantizeCommand implements Callable<Integer> {
     Configuration conf = new Configuration();
     Checkpoint checkpoint = Checkpoint.open(model, conf);
     CheckpointQuantizer quantizer = CheckpointQuantizer.plan(checkpoint, known, shardBytes, conf);
+    quantizer.requireFree(output, overwrite);
     long before = quantizer.sourceBytes();
     out.printf("model    %s (%s)%n", checkpoint.uri(), checkpoint.family());
     out.printf("scheme   %s, for the experts of %s%n", known.name(), layers(checkpoint));

@@ -67,15 +67,15 @@ public final class RunDirectory implements AutoCloseable {
             "output %s is a run that was interrupted while it was put there: --resume completes it"
                 .formatted(output));
       }
+      if (!isRun) {
+        throw new InputException(
+            "output %s exists and is no run (it has no %s)%s; name another folder"
+                .formatted(output, MANIFEST, overwrite ? ": --overwrite replaces only runs" : ""));
+      }
       if (!overwrite) {
         throw new InputException(
             "output %s exists; add --overwrite to replace it, or name another folder"
                 .formatted(output));
-      }
-      if (!isRun) {
-        throw new InputException(
-            "output %s is no run folder (it has no %s): --overwrite replaces only runs; name another"
-                .formatted(output, MANIFEST));
       }
     } catch (IOException | IllegalArgumentException e) {
       throw new InputException("output %s cannot be used: %s".formatted(output, e.getMessage()), e);

@@ -437,8 +437,10 @@ final class BadInputTest {
 
     to(file).isRefused("is a file", "name a folder");
     to(file, "--overwrite").isRefused("is a file", "name a folder");
-    to(photos).isRefused("exists", "name another folder");
-    to(photos, "--overwrite").isRefused("no run folder", "manifest.json", "name another");
+    assertThat(to(photos).refusal("exists and is no run", "manifest.json", "name another folder"))
+        .doesNotContain("--overwrite");
+    to(photos, "--overwrite")
+        .isRefused("is no run", "manifest.json", "replaces only runs", "name another folder");
     to(earlier).isRefused("exists", "--overwrite");
     to(file.resolve("below")).isRefused("below", "cannot be");
     to(Path.of("/")).isRefused("/");

@@ -22,6 +22,12 @@ public final class Cli {
       assertThat(err).startsWith("moe: ").contains(words).doesNotContain("Exception", "\tat ");
     }
 
+    /** As {@link #isRefused}; the line. */
+    public String refusal(String... words) {
+      isRefused(words);
+      return err;
+    }
+
     public Outcome isDone() {
       assertThat(code).as(err).isEqualTo(ExitCode.DONE);
       assertThat(err).isEmpty();

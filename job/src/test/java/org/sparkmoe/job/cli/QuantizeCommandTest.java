@@ -87,14 +87,18 @@ final class QuantizeCommandTest {
     Path out = folder.resolve("out");
     Files.createDirectory(out);
     Files.writeString(out.resolve("mine"), "precious");
-    Cli.execute(Map.of(), quantize()).isRefused("exists", "--overwrite");
+    Outcome refused = Cli.execute(Map.of(), quantize());
+    assertThat(refused.refusal("exists and is no sharded checkpoint", "name another"))
+        .doesNotContain("--overwrite");
+    assertThat(refused.out()).isEmpty();
     List<String> overwrite = new ArrayList<>(quantize());
     overwrite.add("--overwrite");
-    Cli.execute(Map.of(), overwrite).isRefused("no sharded checkpoint");
+    Cli.execute(Map.of(), overwrite).isRefused("no sharded checkpoint", "--overwrite");
     assertThat(out.resolve("mine")).hasContent("precious");
 
     Path quantized = folder.resolve("quantized");
     with("--output", quantized.toString()).isDone();
+    with("--output", quantized.toString()).isRefused("exists; add --overwrite");
     with("--model", quantized.toString()).isRefused("quantized already", "unquantized weights");
   }
 }

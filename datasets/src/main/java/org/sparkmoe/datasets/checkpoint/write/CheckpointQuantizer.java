@@ -70,6 +70,16 @@ public final class CheckpointQuantizer {
     }
   }
 
+  /**
+   * Checks that the checkpoint can be written to {@code output}. Writes nothing.
+   *
+   * @param overwrite whether a sharded checkpoint there is replaced
+   * @throws InputException where the output exists and is not to be replaced or cannot be
+   */
+  public void requireFree(String output, boolean overwrite) {
+    OutputFolder.check(output, checkpoint.uri(), conf, overwrite);
+  }
+
   /** Bytes of the source's tensors. */
   public long sourceBytes() {
     return checkpoint.tensors().stream().mapToLong(TensorRef::bytes).sum();

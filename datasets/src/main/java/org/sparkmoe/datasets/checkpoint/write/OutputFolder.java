@@ -33,13 +33,13 @@ final class OutputFolder implements AutoCloseable {
   }
 
   /**
-   * Makes the hidden folder.
+   * Checks that {@code output} can become a checkpoint. Writes nothing.
    *
    * @param source the checkpoint's folder, which the output must not hold
    * @param overwrite whether a checkpoint at {@code output} may be replaced
-   * @throws InputException where {@code output} cannot be written, exists, or holds the source
+   * @throws InputException where {@code output} exists, holds the source, or cannot be used
    */
-  static OutputFolder open(String output, String source, Configuration conf, boolean overwrite) {
+  static void check(String output, String source, Configuration conf, boolean overwrite) {
     try {
       Path given = new Path(output);
       FileSystem files = withoutSums(given.getFileSystem(conf));
@@ -50,6 +50,24 @@ final class OutputFolder implements AutoCloseable {
       }
       refuseSource(target, new Path(source));
       check(files, target, overwrite);
+    } catch (IOException | IllegalArgumentException e) {
+      throw unusable(output, e);
+    }
+  }
+
+  /**
+   * Makes the hidden folder.
+   *
+   * @param source the checkpoint's folder, which the output must not hold
+   * @param overwrite whether a checkpoint at {@code output} may be replaced
+   * @throws InputException where {@code output} cannot be written, exists, or holds the source
+   */
+  static OutputFolder open(String output, String source, Configuration conf, boolean overwrite) {
+    check(output, source, conf, overwrite);
+    try {
+      Path given = new Path(output);
+      FileSystem files = withoutSums(given.getFileSystem(conf));
+      Path target = files.makeQualified(given);
       Path staging =
           new Path(target.getParent(), "." + target.getName() + ".staging-" + UUID.randomUUID());
       if (!files.mkdirs(staging)) {
@@ -58,12 +76,16 @@ final class OutputFolder implements AutoCloseable {
       // Also where the process is interrupted, which closes nothing.
       files.deleteOnExit(staging);
       return new OutputFolder(files, target, staging);
-    } catch (IOException | IllegalArgumentException e) {
-      throw new InputException(
-          "output %s cannot be written (%s); name another folder"
-              .formatted(Quoted.of(output), Quoted.of(String.valueOf(e.getMessage()))),
-          e);
+    } catch (IOException e) {
+      throw unusable(output, e);
     }
+  }
+
+  private static InputException unusable(String output, Exception e) {
+    return new InputException(
+        "output %s cannot be written (%s); name another folder"
+            .formatted(Quoted.of(output), Quoted.of(String.valueOf(e.getMessage()))),
+        e);
   }
 
   /** Local files without Hadoop's own checksum files beside them; those cannot be synced. */
@@ -99,15 +121,16 @@ final class OutputFolder implements AutoCloseable {
     if (files.listStatus(target).length == 0) {
       return;
     }
+    if (!files.exists(new Path(target, CONFIG)) || !files.exists(new Path(target, INDEX))) {
+      throw new InputException(
+          "output %s exists and is no sharded checkpoint (it has no %s or no %s)%s; name another folder"
+              .formatted(
+                  name, CONFIG, INDEX, overwrite ? ": --overwrite replaces only those" : ""));
+    }
     if (!overwrite) {
       throw new InputException(
           "output %s exists; add --overwrite to replace it, or name another folder"
               .formatted(name));
-    }
-    if (!files.exists(new Path(target, CONFIG)) || !files.exists(new Path(target, INDEX))) {
-      throw new InputException(
-          "output %s is no sharded checkpoint (it has no %s or no %s): --overwrite replaces only those; name another"
-              .formatted(name, CONFIG, INDEX));
     }
   }
 

@@ -157,7 +157,7 @@ final class WrittenFilesTest extends Writing {
     Path photos = Files.createDirectory(folder.resolve("photos"));
     Files.writeString(photos.resolve("one.jpg"), "precious");
     Path link = Files.createSymbolicLink(folder.resolve("link"), source);
-    refusedOutput(photos, false, "exists", "--overwrite");
+    refusedOutput(photos, false, "exists and is no sharded checkpoint", "name another");
     refusedOutput(photos, true, "is no sharded checkpoint", "name another");
     refusedOutput(photos.resolve("one.jpg"), true, "is a file");
     refusedOutput(source, true, "holds the model itself");
