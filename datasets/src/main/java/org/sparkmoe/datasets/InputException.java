@@ -5,7 +5,7 @@ package org.sparkmoe.datasets;
  * is one line that names the value, the limit it breaks and a remedy; the command line prints it as
  * it is and exits with 2.
  */
-public final class InputException extends RuntimeException {
+public class InputException extends RuntimeException {
   private static final long serialVersionUID = 1;
 
   public InputException(String message) {

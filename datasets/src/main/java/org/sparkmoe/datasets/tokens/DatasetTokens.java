@@ -24,6 +24,7 @@ public final class DatasetTokens {
    */
   public static TokenTable of(Dataset<Row> input, TokenOptions options) {
     TokenColumns columns = new TokenColumns(input.schema(), InputFormat.AUTO, options);
+    columns.requireNamed();
     StructField tokenId = columns.tokenId();
     StructField hidden = columns.hidden();
     HiddenEncoding encoding = columns.encoding(hidden);

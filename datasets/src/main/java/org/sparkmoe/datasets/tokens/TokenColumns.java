@@ -1,5 +1,6 @@
 package org.sparkmoe.datasets.tokens;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
@@ -12,6 +13,8 @@ import org.apache.spark.sql.types.StructType;
 import org.sparkmoe.datasets.InputException;
 import org.sparkmoe.datasets.arrow.HiddenMetadata;
 import org.sparkmoe.datasets.safetensors.Quoted;
+import org.sparkmoe.datasets.tokens.MissingColumnsException.Role;
+import org.sparkmoe.datasets.tokens.MissingColumnsException.Wanted;
 import org.sparkmoe.kernels.tensor.DType;
 
 /** Picks the columns of an input and refuses those that do not fit. */
@@ -30,8 +33,25 @@ final class TokenColumns {
     this.options = options;
   }
 
+  /**
+   * Refuses names that are not there, all of them at once.
+   *
+   * @throws MissingColumnsException where the id, the hidden state or a kept column is missing
+   */
+  void requireNamed() {
+    List<Wanted> wanted = new ArrayList<>();
+    wanted.add(new Wanted(Role.TOKEN_ID, options.tokenIdColumn()));
+    wanted.add(new Wanted(Role.HIDDEN, options.hiddenColumn()));
+    options.keepColumns().forEach(name -> wanted.add(new Wanted(Role.KEPT, name)));
+    List<String> names = Arrays.asList(schema.fieldNames());
+    wanted.removeIf(column -> names.contains(column.name()));
+    if (!wanted.isEmpty()) {
+      throw new MissingColumnsException(options.path(), wanted, names());
+    }
+  }
+
   StructField tokenId() {
-    StructField field = field("token id", options.tokenIdColumn());
+    StructField field = field(Role.TOKEN_ID, options.tokenIdColumn());
     if (!ID_TYPES.contains(field.dataType())) {
       throw new InputException(
           "token id column %s of %s is %s; use BIGINT, INT, SMALLINT or TINYINT"
@@ -41,17 +61,17 @@ final class TokenColumns {
   }
 
   StructField hidden() {
-    return field("hidden", options.hiddenColumn());
+    return field(Role.HIDDEN, options.hiddenColumn());
   }
 
   List<String> kept() {
-    options.keepColumns().forEach(name -> field("kept", name));
+    options.keepColumns().forEach(name -> field(Role.KEPT, name));
     return options.keepColumns();
   }
 
   /** The column that {@code --since} names. */
   StructField ordered(String name) {
-    return field("--since", name);
+    return field(Role.SINCE, name);
   }
 
   HiddenEncoding encoding(StructField hidden) {
@@ -126,16 +146,15 @@ final class TokenColumns {
     return HiddenEncoding.of(hidden).map(HiddenEncoding::dtype).orElse(DType.F32);
   }
 
-  private StructField field(String role, String name) {
+  private StructField field(Role role, String name) {
     StructField field =
         Arrays.stream(schema.fields())
             .filter(candidate -> candidate.name().equals(name))
             .findFirst()
             .orElseThrow(
                 () ->
-                    new InputException(
-                        "%s has no %s column %s; its columns are %s"
-                            .formatted(options.path(), role, Quoted.of(name), names())));
+                    new MissingColumnsException(
+                        options.path(), List.of(new Wanted(role, name)), names()));
     if (field.metadata().contains(HiddenMetadata.UNSUPPORTED)) {
       throw new InputException(
           "%s column %s of %s has the Arrow type %s, which is not supported; cast it"

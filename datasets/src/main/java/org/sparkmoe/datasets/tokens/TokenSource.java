@@ -52,6 +52,7 @@ public final class TokenSource {
     }
     Dataset<Row> input = read(format);
     TokenColumns columns = new TokenColumns(input.schema(), format, options);
+    columns.requireNamed();
     StructField tokenId = columns.tokenId();
     StructField hidden = columns.hidden();
     HiddenEncoding encoding = columns.encoding(hidden);
