@@ -25,12 +25,15 @@ public record RunFolder(SparkSession spark, String path, JsonNode manifest) {
   /**
    * Opens a run.
    *
-   * @throws InputException where {@code path} is no run folder
+   * @throws InputException where {@code path} does not exist or is no run folder
    */
   public static RunFolder open(SparkSession spark, String path) {
     try {
       Path file = new Path(path, "manifest.json");
       FileSystem files = file.getFileSystem(spark.sparkContext().hadoopConfiguration());
+      if (!files.exists(file.getParent())) {
+        throw new InputException("%s does not exist; give the --output of a run".formatted(path));
+      }
       try (InputStream in = files.open(file)) {
         JsonNode manifest = new ObjectMapper().readTree(in);
         if (manifest == null || !manifest.isObject()) {

@@ -27,7 +27,10 @@ public record OutputVectors(TokenTable table) {
 
   /** The outputs in a run folder. */
   static OutputVectors ofRun(SparkSession spark, String run) {
-    if (!isFolderWithOutputs(spark, run)) {
+    if (!run.contains("#") && !has(spark, run, "")) {
+      throw new InputException("%s does not exist; give the --output of a run".formatted(run));
+    }
+    if (!has(spark, run, OUTPUTS)) {
       throw new InputException(
           "%s is no run folder: it has no %s/; give the --output of a run".formatted(run, OUTPUTS));
     }
@@ -38,7 +41,7 @@ public record OutputVectors(TokenTable table) {
 
   /** A tensor, or the outputs in a run folder. */
   static OutputVectors ofReference(SparkSession spark, String reference) {
-    return isFolderWithOutputs(spark, reference)
+    return has(spark, reference, OUTPUTS)
         ? ofRun(spark, reference)
         : new OutputVectors(TokenSource.open(spark, TokenOptions.of(reference)));
   }
@@ -66,15 +69,16 @@ public record OutputVectors(TokenTable table) {
         .select(col(TokenTable.TOKEN_ID), bytes.as(name));
   }
 
-  private static boolean isFolderWithOutputs(SparkSession spark, String path) {
-    if (path.contains("#")) {
+  /** Whether a folder is there, or {@code inside} of it. */
+  private static boolean has(SparkSession spark, String folder, String inside) {
+    if (folder.contains("#")) {
       return false;
     }
     try {
-      Path outputs = new Path(path, OUTPUTS);
-      return outputs.getFileSystem(spark.sparkContext().hadoopConfiguration()).exists(outputs);
+      Path path = inside.isEmpty() ? new Path(folder) : new Path(folder, inside);
+      return path.getFileSystem(spark.sparkContext().hadoopConfiguration()).exists(path);
     } catch (IOException | IllegalArgumentException e) {
-      throw new InputException("%s cannot be read: %s".formatted(path, e.getMessage()), e);
+      throw new InputException("%s cannot be read: %s".formatted(folder, e.getMessage()), e);
     }
   }
 }

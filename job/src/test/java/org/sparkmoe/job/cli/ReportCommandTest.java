@@ -114,7 +114,7 @@ final class ReportCommandTest {
     Cli.execute("report", "--compare", "one").isRefused("--compare takes two runs", "one");
     Cli.execute("report", "one", "two").isRefused("2 are given", "--compare");
     Cli.execute("report", "--compare", folder + "/lost", folder + "/more")
-        .isRefused("lost", "no manifest.json");
+        .isRefused("lost does not exist", "--output of a run");
   }
 
   @Test
@@ -127,7 +127,7 @@ final class ReportCommandTest {
     Files.writeString(bare.resolve("manifest.json"), "{}");
 
     Cli.execute("report").isRefused("RUN", "moe report --help");
-    Cli.execute("report", folder + "/lost").isRefused("lost", "no manifest.json", "--output");
+    Cli.execute("report", folder + "/lost").isRefused("lost does not exist", "--output");
     Cli.execute("report", empty.toString()).isRefused("empty", "no manifest.json");
     Cli.execute("report", broken.toString()).isRefused("broken", "cannot be read");
     Cli.execute("report", bare.toString()).isRefused("bare/expert_stats", "complete run");

@@ -134,7 +134,8 @@ final class VerifyCommandTest {
   @ParameterizedTest
   @CsvSource({
     "wide, 5, has 3 values in the run and 2 in the reference",
-    "missing, 5, is no run folder",
+    "missing, 5, missing does not exist; give the --output of a run",
+    "'', 5, is no run folder: it has no outputs/",
     "exact, 0, --worst 0 must be at least 1"
   })
   void whatCannotBeComparedIsRefused(String run, String worst, String words) {
