@@ -3,6 +3,7 @@ package org.sparkmoe.job.cli;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.concurrent.Callable;
+import org.apache.spark.sql.SparkSession;
 import org.sparkmoe.job.report.Reports;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -50,8 +51,8 @@ final class ReportCommand implements Callable<Integer> {
       order = 10,
       paramLabel = "FILE",
       description = {
-        "Page to write; only a report is replaced. Default: report.html in RUN, or compare.html in"
-            + " the second of two.",
+        "Page to write; only a report is replaced. Default: report.html in RUN, or"
+            + " compare-with-A.html in the second of two, A being the name of the first.",
       })
   private String output;
 
@@ -67,20 +68,23 @@ final class ReportCommand implements Callable<Integer> {
     }
     PrintWriter out = spec.commandLine().getOut();
     try (Session session = Session.start("Spark MoE report")) {
-      String file = output == null ? standard() : output;
+      String file = output == null ? standard(session.spark()) : output;
+      boolean replaced = compare && Reports.exists(session.spark(), file);
       if (compare) {
         Reports.compare(session.spark(), runs.getFirst(), runs.getLast(), file)
             .forEach(out::println);
       } else {
         Reports.write(session.spark(), runs.getFirst(), file);
       }
-      out.println("report   " + file);
+      out.println("report   " + file + (replaced ? ", in place of an earlier page" : ""));
       out.flush();
     }
     return ExitCode.DONE;
   }
 
-  private String standard() {
-    return compare ? Reports.comparisonOf(runs.getLast()) : Reports.fileOf(runs.getFirst());
+  private String standard(SparkSession spark) {
+    return compare
+        ? Reports.comparisonOf(spark, runs.getFirst(), runs.getLast())
+        : Reports.fileOf(runs.getFirst());
   }
 }

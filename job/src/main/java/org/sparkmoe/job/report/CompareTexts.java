@@ -1,8 +1,10 @@
 package org.sparkmoe.job.report;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import org.sparkmoe.job.plan.Amounts;
 import org.sparkmoe.job.report.CompareFacts.Fact;
 
@@ -16,7 +18,9 @@ final class CompareTexts {
   static List<String> of(Comparison runs) {
     List<String> lines = new ArrayList<>();
     lines.add("A        " + side(runs.first()));
+    formats(runs.first()).ifPresent(formats -> lines.add("         " + formats));
     lines.add("B        " + side(runs.second()));
+    formats(runs.second()).ifPresent(formats -> lines.add("         " + formats));
     lines.add("differ   " + differing(runs));
     runs.drift()
         .ifPresent(
@@ -46,6 +50,24 @@ final class CompareTexts {
             layer.index(),
             Amounts.count(layer.tokens()),
             Amounts.seconds(layer.seconds()));
+  }
+
+  /** How weights and activations of the routed experts are quantized, where the manifest tells. */
+  private static Optional<String> formats(ComparedLayer layer) {
+    JsonNode quantization = layer.manifest().path("quantization");
+    String gateUp = quantization.at("/weights/gate_up").asText();
+    String down = quantization.at("/weights/down").asText();
+    String input = quantization.at("/input/scheme").asText();
+    String inner = quantization.at("/inner/scheme").asText();
+    return gateUp.isEmpty()
+        ? Optional.empty()
+        : Optional.of(
+            "weights %s%s; activations %s%s"
+                .formatted(
+                    gateUp,
+                    down.equals(gateUp) ? "" : ", down " + down,
+                    input,
+                    inner.equals(input) ? "" : ", before down " + inner));
   }
 
   private static String differing(Comparison runs) {

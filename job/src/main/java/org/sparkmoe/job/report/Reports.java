@@ -16,9 +16,6 @@ public final class Reports {
   /** The page in a run folder. */
   public static final String FILE = "report.html";
 
-  /** The page of a comparison, in the folder of the second run. */
-  private static final String COMPARISON = "compare.html";
-
   private Reports() {}
 
   /**
@@ -69,9 +66,35 @@ public final class Reports {
     return lines;
   }
 
-  /** Where the page of a comparison with {@code second} belongs. */
-  public static String comparisonOf(String second) {
-    return new Path(second, COMPARISON).toString();
+  /**
+   * Where the page of a comparison belongs: in the folder of {@code second}, under a name that
+   * tells {@code first}, with as many of its folders as the two do not share.
+   */
+  public static String comparisonOf(SparkSession spark, String first, String second) {
+    try {
+      Path a = files(spark, new Path(first)).makeQualified(new Path(first));
+      Path b = files(spark, new Path(second)).makeQualified(new Path(second));
+      StringBuilder name = new StringBuilder(a.getName());
+      while (!a.equals(b) && a.getName().equals(b.getName()) && !a.isRoot() && !b.isRoot()) {
+        a = a.getParent();
+        b = b.getParent();
+        name.insert(0, a.isRoot() ? "" : a.getName() + "-");
+      }
+      return new Path(second, "compare-with-%s.html".formatted(name)).toString();
+    } catch (IOException | IllegalArgumentException e) {
+      throw new InputException(
+          "%s or %s cannot be used: %s".formatted(first, second, e.getMessage()), e);
+    }
+  }
+
+  /** Whether something is at {@code file}. */
+  public static boolean exists(SparkSession spark, String file) {
+    Path path = new Path(file);
+    try {
+      return files(spark, path).exists(path);
+    } catch (IOException e) {
+      throw new InputException("%s cannot be used: %s".formatted(file, e.getMessage()), e);
+    }
   }
 
   /** Where the page of {@code run} belongs. */

@@ -14,6 +14,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.sparkmoe.datasets.checkpoint.Fixtures;
 import org.sparkmoe.datasets.tokens.LocalSpark;
+import org.sparkmoe.job.report.Reports;
 
 /** The page of a run, as commands make it. */
 @ExtendWith(LocalSpark.class)
@@ -90,12 +91,15 @@ final class ReportCommandTest {
     Path b = folder.resolve("b");
     run(a, "--no-report").isDone();
     run(b, "--no-report", "--backend", "scalar", "--sample", "0.5").isDone();
-    String page = b.resolve("compare.html").toString();
+    String page = b.resolve("compare-with-a.html").toString();
 
     String out = Cli.execute("report", "--compare", a.toString(), b.toString()).isDone().out();
 
     assertThat(out)
         .contains(
+            "A        " + a + ", layer 1, 60 tokens",
+            "\n         weights bf16; activations f32\nB        " + b + ", layer 1, ",
+            "\n         weights bf16; activations f32\ndiffer ",
             "differ   option backend, backend, count of rows, count of tokens, count of routes,"
                 + " option sample")
         .containsPattern("routing  total variation 0\\.\\d+, Jensen-Shannon 0\\.\\d+ bits")
@@ -105,8 +109,19 @@ final class ReportCommandTest {
         .containsPattern("relative L2: median \\d\\.\\d\\de-0[78], p99")
         .endsWith("report   " + page + "\n");
     assertThat(Path.of(page)).content().contains("run A beside run B");
-    // a page gives way to a page
-    Cli.execute("report", "--compare", a.toString(), b.toString(), "--output", page).isDone();
+    // a page gives way to a page, which is told
+    assertThat(Cli.execute("report", "--compare", a.toString(), b.toString()).isDone().out())
+        .endsWith("report   " + page + ", in place of an earlier page\n");
+  }
+
+  @Test
+  void thePageOfAComparisonIsNamedAfterTheOtherRun(SparkSession spark) {
+    assertThat(Reports.comparisonOf(spark, "/runs/a", "/runs/b"))
+        .isEqualTo("/runs/b/compare-with-a.html");
+    assertThat(Reports.comparisonOf(spark, "/runs/monday/layer=3", "/runs/friday/layer=3/"))
+        .isEqualTo("/runs/friday/layer=3/compare-with-monday-layer=3.html");
+    assertThat(Reports.comparisonOf(spark, "/runs/a", "/runs/a"))
+        .isEqualTo("/runs/a/compare-with-a.html");
   }
 
   @Test
