@@ -44,15 +44,23 @@ record TensorRows(String path, long begin, long rows, int width, DType dtype)
     TensorInfo tensor = header.tensors().get(name);
     if (tensor == null) {
       throw new InputException(
-          "%s has no tensor %s; write %s#NAME, nearest of its %d: %s"
+          "%s has no tensor %s; %s"
               .formatted(
                   path,
                   name.isEmpty() ? "without a name" : Quoted.of(name),
-                  path,
-                  header.tensors().size(),
-                  nearest(name, header.tensors().keySet())));
+                  remedy(path, name, header.tensors().keySet())));
     }
     return of(path, tensor);
+  }
+
+  private static String remedy(String path, String name, Set<String> names) {
+    if (names.size() == 1) {
+      String only = Quoted.of(names.iterator().next());
+      return "its only tensor is %s: write %s#%s"
+          .formatted(only, path, only.substring(1, only.length() - 1));
+    }
+    return "write %s#NAME, nearest of its %d: %s"
+        .formatted(path, names.size(), nearest(name, names));
   }
 
   int rowBytes() {

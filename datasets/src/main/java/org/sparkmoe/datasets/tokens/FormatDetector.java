@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.regex.Pattern;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileStatus;
@@ -20,6 +21,10 @@ final class FormatDetector {
 
   /** Arrow's two layouts, and the old one that its source refuses with advice. */
   private static final String[] ARROW_MAGIC = {"ARROW1", "\u00ff\u00ff\u00ff\u00ff", "FEA1"};
+
+  /** Names of tables as text, compressed or not. */
+  private static final Pattern TEXT =
+      Pattern.compile("(?i).*\\.(csv|tsv|txt|json|jsonl|ndjson)(\\.\\w+)?");
 
   private final String path;
   private final Configuration conf;
@@ -125,8 +130,11 @@ final class FormatDetector {
       }
     }
     throw new InputException(
-        "cannot tell the format of %s; give the input format: parquet, arrow, safetensors or delta"
-            .formatted(file.getPath()));
+        TEXT.matcher(file.getPath().getName()).matches()
+            ? "%s is a text file; CSV and JSON are not read: write the table as Parquet"
+                .formatted(file.getPath())
+            : "cannot tell the format of %s; name it with --input-format parquet, arrow, safetensors or delta"
+                .formatted(file.getPath()));
   }
 
   private InputException unreadable(Exception e) {

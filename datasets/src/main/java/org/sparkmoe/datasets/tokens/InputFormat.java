@@ -24,7 +24,8 @@ public enum InputFormat {
       }
     }
     throw new InputException(
-        "unknown input format " + name + "; use auto, parquet, arrow, safetensors or delta");
+        "input format %s is not read; use auto, parquet, arrow, safetensors or delta, or write the table as Parquet"
+            .formatted(name));
   }
 
   @Override

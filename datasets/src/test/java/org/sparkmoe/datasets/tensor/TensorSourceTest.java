@@ -122,6 +122,16 @@ final class TensorSourceTest {
   }
 
   @Test
+  void namesTheOnlyTensor() {
+    Path file = folder.resolve("only.safetensors");
+    TensorFixture.write(file, TensorFixture.counting("x", "F32", 4, 3, 32));
+
+    assertThatThrownBy(() -> load(file + "#X"))
+        .isInstanceOf(InputException.class)
+        .hasMessageEndingWith("its only tensor is \"x\": write " + file + "#x");
+  }
+
+  @Test
   void refusesAFolder() {
     assertThatThrownBy(() -> load(folder + "#x"))
         .isInstanceOf(InputException.class)

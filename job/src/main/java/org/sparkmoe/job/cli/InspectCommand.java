@@ -15,28 +15,33 @@ import org.sparkmoe.job.plan.Planner;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 /** {@code moe inspect}. Needs no Spark session. */
 @Command(
     name = "inspect",
+    customSynopsis = "moe inspect MODEL",
     description = "Show what a checkpoint holds: family, layers, experts, router, bytes.",
     footer = {"", ExitCode.HELP})
 final class InspectCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
 
+  @Parameters(arity = "0..1", paramLabel = "MODEL", description = "Hugging Face checkpoint folder.")
+  private String folder;
+
   @Option(
       names = "--model",
-      required = true,
       paramLabel = "DIR",
-      description = "Hugging Face checkpoint folder.")
+      description = "The folder as an option, as run takes it.")
   private String model;
 
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
-    Checkpoint checkpoint = Checkpoint.open(model, new Configuration());
+    Checkpoint checkpoint = Checkpoint.open(model(), new Configuration());
     out.println("model    " + checkpoint.uri());
     out.println("family   " + checkpoint.family());
     out.printf(
@@ -53,6 +58,20 @@ final class InspectCommand implements Callable<Integer> {
     }
     out.flush();
     return ExitCode.DONE;
+  }
+
+  private String model() {
+    if (folder == null && model == null) {
+      throw new ParameterException(
+          spec.commandLine(), "Missing folder of a checkpoint: 'MODEL' or '--model=DIR'");
+    }
+    // A twin of the option, from a setting, gives way to the command line.
+    if (folder != null && spec.commandLine().getParseResult().hasMatchedOption("--model")) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "%s and --model %s name two folders; give one".formatted(folder, model));
+    }
+    return folder == null ? model : folder;
   }
 
   private static void print(MoeLayer layer, PrintWriter out) {

@@ -320,7 +320,7 @@ final class RunOptions {
       throw new ParameterException(
           spec.commandLine(),
           layer == null
-              ? "Missing required option: '--layer=N' or '--layers=N,N-M'"
+              ? "Missing required option: '--layer=N' or '--layers=N,N-M'; moe inspect lists them"
               : "--layer %d and --layers %s exclude each other".formatted(layer, layers));
     }
     return layers != null;

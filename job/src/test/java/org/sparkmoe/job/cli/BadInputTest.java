@@ -220,7 +220,8 @@ final class BadInputTest {
   static Stream<Case> inputs() {
     String narrow = folder.resolve("narrow.safetensors").toString();
     TensorFixture.write(Path.of(narrow), TensorFixture.counting("x", "F32", 4, 3, 32));
-    String words = write(folder.resolve("words.txt"), bytes("no tokens here")).toString();
+    String words = write(folder.resolve("words.dat"), bytes("no tokens here")).toString();
+    String csv = write(folder.resolve("t.csv.gz"), bytes("token_id,hidden")).toString();
     String parquet = write(folder.resolve("bad.parquet"), bytes("PAR1 no, not really")).toString();
     String arrow = write(folder.resolve("bad.arrow"), bytes("ARROW1\0\0 cut")).toString();
     String reference = Fixtures.folder("olmoe").resolve("reference.safetensors").toString();
@@ -236,7 +237,14 @@ final class BadInputTest {
         given("blank input", "--input", "", "empty", "give"),
         given("an empty folder", "--input", out.toString(), "no data files", "give"),
         given("no rows", "--input", folder + "/none.parquet", "no rows", "give"),
-        given("some text", "--input", words, "words.txt", "format", "parquet"),
+        given("some bytes", "--input", words, "words.dat", "--input-format parquet, arrow"),
+        given(
+            "a table as text",
+            "--input",
+            csv,
+            "t.csv.gz",
+            "not read",
+            "write the table as Parquet"),
         given("damaged Parquet", "--input", parquet, "bad.parquet"),
         given("damaged Arrow", "--input", arrow, "bad.arrow"),
         given("no such tensor", "--input", reference + "#nope", "\"nope\"", "nearest"),
@@ -268,7 +276,7 @@ final class BadInputTest {
         given("ids of text", "--token-id-column", "name", "STRING", "use BIGINT"),
         given("unknown dtype", "--hidden-dtype", "int4", "int4", "use f32"),
         given("a dtype for an array", "--hidden-dtype", "bf16", "bf16", "leave the option out"),
-        given("unknown format", "--input-format", "csv", "csv", "use auto"),
+        given("unknown format", "--input-format", "csv", "csv is not read", "use auto", "Parquet"),
         given("another format", "--input-format", "arrow", "arrow", "tokens.parquet"),
         given(
             "no kept column",
@@ -285,7 +293,7 @@ final class BadInputTest {
   static Stream<Case> options() {
     return Stream.of(
         missing("--model"),
-        missing("--layer"),
+        given("no --layer", "--layer", null, "'--layer=N'", "moe inspect lists them", "--help"),
         missing("--input"),
         missing("--output"),
         flag("--fast", "--fast", "--help"),
@@ -430,6 +438,8 @@ final class BadInputTest {
     Cli.execute(Map.of(), explain).isRefused("layer 7 does not exist", "0-1");
     Cli.execute("inspect", "--model", folder + "/nowhere").isRefused("nowhere", "download");
     Cli.execute("inspect").isRefused("--model", "moe inspect --help");
+    Cli.execute("inspect", folder + "/nowhere").isRefused("nowhere", "download");
+    Cli.execute("inspect", "a", "--model", "b").isRefused("two folders", "a and --model b");
   }
 
   @Test
