@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.BeforeAll;
@@ -153,13 +152,5 @@ final class VerifyCommandTest {
   void aMissingReferenceIsRefused() {
     verify("exact", folder.resolve("no.safetensors") + "#y").isRefused("no.safetensors");
     verify("exact", reference + "z").isRefused("yz");
-  }
-
-  @Test
-  void theDemoChecksItself() {
-    Path demo = folder.resolve("demo");
-    assertThat(Cli.execute("demo", "--output", demo.toString()).isDone().out())
-        .contains("60 tokens", "they agree");
-    assertThat(Files.exists(demo.resolve("run/manifest.json"))).isTrue();
   }
 }
