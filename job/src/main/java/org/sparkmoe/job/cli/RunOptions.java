@@ -165,7 +165,7 @@ final class RunOptions {
       defaultValue = "auto",
       description = {
         "ep sends tokens to the lanes of their experts (two shuffles), replicated holds all"
-            + " experts everywhere (no shuffle).",
+            + " experts everywhere (no vector is shuffled, only ids, to find repeated ones).",
         "Default: auto, the cheaper by the estimate that moe explain prints.",
       })
   private String dispatch;
