@@ -110,6 +110,13 @@ public sealed interface ExpertKernel
   }
 
   /**
+   * The type in which vectors that are stored as {@code stored} are best handed over: f32, or that.
+   */
+  default DType handover(DType stored) {
+    return DType.F32;
+  }
+
+  /**
    * Memory that this kernel reads and writes fastest: for weights before they are packed, and for
    * batches of tokens.
    */

@@ -1,19 +1,14 @@
 package org.sparkmoe.kernels.layer;
 
-import static org.assertj.core.api.Assertions.assertThat;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.combine.WeightAndReduce;
 import org.sparkmoe.kernels.experts.Activation;
 import org.sparkmoe.kernels.experts.CudaExpertKernel;
 import org.sparkmoe.kernels.experts.DispatchedTokens;
-import org.sparkmoe.kernels.experts.ExpertClock;
 import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.experts.ExpertLoad;
 import org.sparkmoe.kernels.experts.StandardExperts;
@@ -21,8 +16,6 @@ import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.router.TopKRule;
 import org.sparkmoe.kernels.store.ExpertStore;
-import org.sparkmoe.kernels.team.Team;
-import org.sparkmoe.kernels.tensor.Activations;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.kernels.testing.HeapLayer;
@@ -92,40 +85,6 @@ final class CudaPreparedLayerTest extends PreparedLayerContract {
           MemorySegment.ofArray(expected));
     }
     Rows.assertSameBits(out, expected, random);
-  }
-
-  /** The bits of the f32 result, rounded; page-locked memory and arrays alike. */
-  @ParameterizedTest
-  @EnumSource
-  void vectorsTravelAsTheyAre(DType type) {
-    RandomTensors random = new RandomTensors(107);
-    for (MoeLayerSpec spec : specs()) {
-      HeapLayer weights = HeapLayer.random(spec, true, DType.BF16, random);
-      int tokens = 700;
-      int count = tokens * spec.hidden();
-      MemorySegment narrow = MemorySegment.ofArray(new byte[(int) type.bytes(count)]);
-      Activations x = new Activations(narrow, type);
-      Activations.f32(MemorySegment.ofArray(random.normals(count, 1))).convert(x, count);
-      try (Arena arena = Arena.ofShared();
-          PreparedLayer layer =
-              PreparedLayer.prepare(spec, weights, kernel(), ExpertStore.unbounded())) {
-        Workspace ws = Workspace.ofBytes(layer.workspaceBytes(tokens, Team.SOLO, type, type));
-        MemorySegment wide = arena.allocate(DType.F32.bytes(count));
-        x.convert(Activations.f32(wide), count);
-        Activations result = Activations.f32(arena.allocate(DType.F32.bytes(count)));
-        layer.forward(tokens, wide, result.data(), ws);
-        Activations expected =
-            new Activations(MemorySegment.ofArray(new byte[(int) type.bytes(count)]), type);
-        result.convert(expected, count);
-        MemorySegment pinned = layer.kernel().memory(type.bytes(count), 64, arena);
-        for (MemorySegment to : new MemorySegment[] {pinned, arena.allocate(type.bytes(count))}) {
-          Activations out = new Activations(to.fill((byte) 0x55), type);
-          layer.forward(tokens, x, out, ws, Team.SOLO, ExpertClock.NONE);
-          assertThat(out.data().mismatch(expected.data())).as("%s, %s", spec, type).isEqualTo(-1);
-        }
-        assertThat(ws.mark()).as("workspace given back").isZero();
-      }
-    }
   }
 
   /** Each thread has several batches under way, and there are fewer lanes than threads. */

@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.sparkmoe.kernels.experts.Activation;
 import org.sparkmoe.kernels.experts.ExpertClock;
@@ -25,6 +26,7 @@ import org.sparkmoe.kernels.router.TopKRule;
 import org.sparkmoe.kernels.store.ExpertStore;
 import org.sparkmoe.kernels.store.StoreStatistics;
 import org.sparkmoe.kernels.team.Team;
+import org.sparkmoe.kernels.tensor.Activations;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.kernels.testing.Codecs;
@@ -87,6 +89,41 @@ abstract class PreparedLayerContract {
       }
       Rows.assertClose(
           out, LayerReference.forward(spec, weights, x), HIDDEN, 1e-5, spec + ", " + random);
+    }
+  }
+
+  /** The bits of the f32 result, rounded, in the memory that suits the kernel and in any other. */
+  @ParameterizedTest
+  @EnumSource
+  void vectorsTravelAsTheyAre(DType type) {
+    RandomTensors random = new RandomTensors(107);
+    for (MoeLayerSpec spec : specs()) {
+      HeapLayer weights = HeapLayer.random(spec, true, DType.BF16, random);
+      int tokens = 70;
+      int count = tokens * spec.hidden();
+      MemorySegment narrow = MemorySegment.ofArray(new byte[(int) type.bytes(count)]);
+      Activations x = new Activations(narrow, type);
+      Activations.f32(MemorySegment.ofArray(random.normals(count, 1))).convert(x, count);
+      try (Arena arena = Arena.ofShared();
+          PreparedLayer layer =
+              PreparedLayer.prepare(spec, weights, kernel(), ExpertStore.unbounded())) {
+        Workspace ws =
+            layer.kernel().workspace(layer.workspaceBytes(tokens, Team.SOLO, type, type), arena);
+        MemorySegment wide = arena.allocate(DType.F32.bytes(count));
+        x.convert(Activations.f32(wide), count);
+        Activations result = Activations.f32(arena.allocate(DType.F32.bytes(count)));
+        layer.forward(tokens, wide, result.data(), ws);
+        Activations expected =
+            new Activations(MemorySegment.ofArray(new byte[(int) type.bytes(count)]), type);
+        result.convert(expected, count);
+        MemorySegment pinned = layer.kernel().memory(type.bytes(count), 64, arena);
+        for (MemorySegment to : new MemorySegment[] {pinned, arena.allocate(type.bytes(count))}) {
+          Activations out = new Activations(to.fill((byte) 0x55), type);
+          layer.forward(tokens, x, out, ws, Team.SOLO, ExpertClock.NONE);
+          assertThat(out.data().mismatch(expected.data())).as("%s, %s", spec, type).isEqualTo(-1);
+        }
+        assertThat(ws.mark()).as("workspace given back").isZero();
+      }
     }
   }
 

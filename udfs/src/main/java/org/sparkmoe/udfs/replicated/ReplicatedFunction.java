@@ -1,12 +1,12 @@
 package org.sparkmoe.udfs.replicated;
 
-import java.lang.foreign.MemorySegment;
 import java.util.Iterator;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.team.Team;
+import org.sparkmoe.kernels.tensor.Activations;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.udfs.executor.KernelThread;
@@ -38,24 +38,28 @@ public final class ReplicatedFunction implements MapPartitionsFunction<Row, Row>
     TaskScope scope = TaskScope.current();
     PreparedLayer layer = scope.layer(plan);
     Team team = scope.team();
-    Batch first = Batch.of(plan, rows, scope);
-    Batch second = Batch.of(plan, rows, scope);
-    Workspace workspace =
-        layer.kernel().workspace(layer.workspaceBytes(plan.batchTokens(), team), scope.arena());
+    DType in = layer.kernel().handover(plan.tokens().dtype());
+    DType out = layer.kernel().handover(plan.outputDtype());
+    Batch first = Batch.of(plan, rows, in, out, scope);
+    Batch second = Batch.of(plan, rows, in, out, scope);
+    long bytes = layer.workspaceBytes(plan.batchTokens(), team, in, out);
+    Workspace workspace = layer.kernel().workspace(bytes, scope.arena());
     return new Outputs(plan, times, layer, team, workspace, scope.kernelThread(), first, second);
   }
 
   /**
    * The memory of a batch.
    *
-   * @param out tokens × H f32
+   * @param out tokens × H
    */
-  private record Batch(TokenReader reader, MemorySegment out) {
-    private static Batch of(LayerPlan plan, Iterator<Row> rows, TaskScope scope) {
+  private record Batch(TokenReader reader, Activations out) {
+    private static Batch of(
+        LayerPlan plan, Iterator<Row> rows, DType in, DType out, TaskScope scope) {
       int capacity = plan.batchTokens();
+      long bytes = out.bytes((long) capacity * plan.spec().hidden());
       return new Batch(
-          new TokenReader(rows, plan.tokens(), capacity, scope.arena()),
-          scope.arena().allocate(DType.F32.bytes((long) capacity * plan.spec().hidden()), 64));
+          new TokenReader(rows, plan.tokens(), capacity, in, scope.arena()),
+          new Activations(scope.arena().allocate(bytes, 64), out));
     }
   }
 
@@ -91,7 +95,7 @@ public final class ReplicatedFunction implements MapPartitionsFunction<Row, Row>
     @Override
     protected void compute(Batch batch) {
       TokenReader reader = batch.reader();
-      layer.forward(reader.tokens(), reader.hidden(), batch.out(), workspace, team, times);
+      layer.forward(reader.tokens(), reader.activations(), batch.out(), workspace, team, times);
     }
 
     @Override
@@ -107,8 +111,7 @@ public final class ReplicatedFunction implements MapPartitionsFunction<Row, Row>
       byte[] output =
           error != null
               ? null
-              : Vectors.encode(
-                  batch.out(), (long) reader.token(index) * hidden, hidden, plan.outputDtype());
+              : Vectors.encode(batch.out(), reader.token(index), hidden, plan.outputDtype());
       return plan.tokens().keeps()
           ? RowFactory.create(reader.tokenId(index), output, error, reader.kept(index))
           : RowFactory.create(reader.tokenId(index), output, error);

@@ -4,20 +4,27 @@ import java.lang.foreign.MemorySegment;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
- * Widens BINARY vectors to f32 and checks that every value is finite, in loops over arrays that the
- * compiler turns into vector instructions. One thread at a time.
+ * Checks that every value of BINARY vectors is finite, and widens them to f32 or leaves them as
+ * they are, in loops over arrays that the compiler turns into vector instructions. One thread at a
+ * time.
  */
 final class HiddenDecoder {
   private static final int MAGNITUDE = 0x7FFF_FFFF;
   private static final int INFINITY = 0x7F80_0000;
 
   private final DType dtype;
+  private final DType held;
   private final short[] narrow;
   private final int[] bits;
 
-  /** A decoder of vectors of {@code width} elements. */
-  HiddenDecoder(int width, DType dtype) {
+  /**
+   * A decoder of vectors of {@code width} elements.
+   *
+   * @param held what it makes of them: F32, or {@code dtype} again
+   */
+  HiddenDecoder(int width, DType dtype, DType held) {
     this.dtype = dtype;
+    this.held = held;
     this.narrow = new short[dtype == DType.F32 ? 0 : width];
     this.bits = new int[width];
   }
@@ -26,7 +33,7 @@ final class HiddenDecoder {
    * Decodes a vector.
    *
    * @param vector exactly as many elements as the width
-   * @param out receives it as row {@code row}, rows × width f32
+   * @param out receives it as row {@code row}, rows × width
    * @return null, or which value is not finite
    */
   String decode(byte[] vector, MemorySegment out, long row) {
@@ -53,8 +60,12 @@ final class HiddenDecoder {
     if (largest >= INFINITY) {
       return firstNotFinite();
     }
-    MemorySegment.copy(
-        bits, 0, out, Vectors.LE_INT, row * bits.length * Integer.BYTES, bits.length);
+    long at = row * held.bytes(bits.length);
+    if (held == DType.F32) {
+      MemorySegment.copy(bits, 0, out, Vectors.LE_INT, at, bits.length);
+    } else {
+      MemorySegment.copy(source, 0, out, at, vector.length);
+    }
     return null;
   }
 

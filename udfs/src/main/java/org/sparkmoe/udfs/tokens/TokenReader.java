@@ -5,12 +5,12 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Iterator;
 import org.apache.spark.sql.Row;
+import org.sparkmoe.kernels.tensor.Activations;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
  * Reads rows of a partition in batches and checks each. A row that cannot be scored keeps its place
- * in the batch, with the reason; the others are numbered densely and their vectors stand together
- * as f32.
+ * in the batch, with the reason; the others are numbered densely and their vectors stand together.
  *
  * <p>One batch at a time: {@link #read} overwrites the one before.
  */
@@ -20,6 +20,7 @@ public final class TokenReader {
   private final int capacity;
   private final long[] duplicates;
   private final MemorySegment hidden;
+  private final DType held;
   private final HiddenDecoder decoder;
 
   // Not the rows themselves: they would hold every vector a second time.
@@ -32,17 +33,30 @@ public final class TokenReader {
   private int tokens;
 
   /**
+   * A reader that holds vectors in f32.
+   *
    * @param capacity most rows of a batch
-   * @param arena owns the batch's vectors, capacity × hidden f32
+   * @param arena owns the batch's vectors, capacity × hidden
    */
   public TokenReader(Iterator<Row> rows, TokenFormat format, int capacity, Arena arena) {
+    this(rows, format, capacity, DType.F32, arena);
+  }
+
+  /**
+   * As above.
+   *
+   * @param held the type of the vectors of a batch: F32, or that of the rows
+   */
+  public TokenReader(
+      Iterator<Row> rows, TokenFormat format, int capacity, DType held, Arena arena) {
+    this.held = held;
     this.rows = rows;
     this.format = format;
     this.capacity = capacity;
     this.duplicates =
         format.duplicatesOrNull() == null ? new long[0] : format.duplicatesOrNull().value();
-    this.hidden = arena.allocate(DType.F32.bytes((long) capacity * format.hidden()), 64);
-    this.decoder = new HiddenDecoder(format.hidden(), format.dtype());
+    this.hidden = arena.allocate(held.bytes((long) capacity * format.hidden()), 64);
+    this.decoder = new HiddenDecoder(format.hidden(), format.dtype(), held);
     this.ids = new Object[capacity];
     this.kept = new Object[capacity];
     this.errors = new String[capacity];
@@ -78,9 +92,14 @@ public final class TokenReader {
     return tokens;
   }
 
-  /** Vectors of the good rows, tokens × hidden f32. */
+  /** Vectors of the good rows, tokens × hidden; f32 unless the reader holds another type. */
   public MemorySegment hidden() {
     return hidden;
+  }
+
+  /** As {@link #hidden}, with their type. */
+  public Activations activations() {
+    return new Activations(hidden, held);
   }
 
   /** Why row {@code row} cannot be scored, or null. */

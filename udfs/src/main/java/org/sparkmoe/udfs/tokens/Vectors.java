@@ -3,6 +3,7 @@ package org.sparkmoe.udfs.tokens;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import org.sparkmoe.kernels.tensor.Activations;
 import org.sparkmoe.kernels.tensor.DType;
 
 /** Little-endian BINARY values from and to f32 vectors and int32 lists. */
@@ -28,6 +29,16 @@ public final class Vectors {
       dtype.set(target, i, DType.F32.get(source, from + i));
     }
     return bytes;
+  }
+
+  /** Row {@code row} of rows of {@code width} elements, rounded to {@code dtype}. */
+  public static byte[] encode(Activations rows, long row, int width, DType dtype) {
+    if (rows.type() == dtype) {
+      return rows.data()
+          .asSlice(row * dtype.bytes(width), dtype.bytes(width))
+          .toArray(ValueLayout.JAVA_BYTE);
+    }
+    return encode(rows.data(), row * width, width, dtype);
   }
 
   /** All {@code values}, rounded to {@code dtype}. */

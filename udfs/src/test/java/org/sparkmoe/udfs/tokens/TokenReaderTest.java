@@ -66,6 +66,29 @@ final class TokenReaderTest {
     }
   }
 
+  @ParameterizedTest
+  @EnumSource(
+      value = DType.class,
+      names = {"BF16", "F16"})
+  void checksVectorsThatItHoldsAsTheyAre(DType dtype) {
+    TokenFormat format = new TokenFormat(HIDDEN, dtype, null, null);
+    byte[] first = vector(dtype, 0.1f, -2, 96);
+    byte[] second = vector(dtype, 7, 0.3f, -1);
+    List<Row> rows =
+        List.of(
+            RowFactory.create(1L, first),
+            RowFactory.create(2L, vector(dtype, 1, Float.NaN, 3)),
+            RowFactory.create(3L, second));
+    try (Arena arena = Arena.ofConfined()) {
+      TokenReader reader = new TokenReader(rows.iterator(), format, 4, dtype, arena);
+      assertThat(reader.read()).isTrue();
+      assertThat(reader.error(1)).isEqualTo("hidden value 1 is NaN");
+      assertThat(reader.activations().type()).isEqualTo(dtype);
+      assertThat(Vectors.encode(reader.activations(), 0, HIDDEN, dtype)).isEqualTo(first);
+      assertThat(Vectors.encode(reader.activations(), 1, HIDDEN, dtype)).isEqualTo(second);
+    }
+  }
+
   @Test
   void badRowsKeepTheirPlaceAndGoodOnesStandDensely() {
     StructType kept = new StructType().add("name", DataTypes.StringType);
