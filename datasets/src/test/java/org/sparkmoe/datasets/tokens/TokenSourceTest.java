@@ -193,7 +193,8 @@ final class TokenSourceTest {
 
   @Test
   void refusesUnknownWordsAndUselessOptions() {
-    assertThatThrownBy(() -> InputFormat.parse("csv")).hasMessageContaining("unknown input format");
+    assertThatThrownBy(() -> InputFormat.parse("csv"))
+        .hasMessageContainingAll("input format csv is not read", "write the table as Parquet");
     assertThatThrownBy(() -> HiddenEncoding.parseDType("f8")).hasMessageContaining("unknown dtype");
     assertThatThrownBy(() -> options().withKeepColumns("a", "A")).hasMessageContaining("twice");
     assertThatThrownBy(() -> options().withLimit(0)).hasMessageContaining("limit 0 keeps no rows");
