@@ -171,7 +171,7 @@ final class LayersTest {
 
     Path there = Files.createDirectory(folder.resolve("runs"));
     Files.writeString(there.resolve("notes.txt"), "mine");
-    execute("--layer", "1", "--dry-run").isRefused("exists; add --overwrite");
+    execute("--layer", "1", "--dry-run").isRefused("exists and is no run");
     try (Stream<Path> left = Files.list(there)) {
       assertThat(left).hasSize(1);
     }
