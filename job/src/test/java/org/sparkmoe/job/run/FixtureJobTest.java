@@ -41,7 +41,8 @@ final class FixtureJobTest {
   private static final double OUTPUT_TOLERANCE = 2e-5;
   private static final float WEIGHT_TOLERANCE = 1e-5f;
 
-  private static final int[] LANES = {1, 3, 5};
+  /** Of both forms, in turn; 0 stands for replicated. */
+  private static final int[] LANES = {0, 1, 3, 5};
 
   @TempDir private Path folder;
 
@@ -50,17 +51,15 @@ final class FixtureJobTest {
   }
 
   /**
-   * In both forms, the lanes taken in turn, further blocks of a family in one; and every sixth
-   * block on the other backends too, whose kernels all blocks pin below the job.
+   * In one form each; every sixth block in the other form too, and on the other backends, whose
+   * kernels all blocks pin below the job.
    */
   private static List<Way> ways(Fixtures.Block block) {
     int index = blocks().indexOf(block);
     List<Way> ways = new ArrayList<>();
-    if (index == 0 || !blocks().get(index - 1).family().equals(block.family())) {
-      ways.add(new Way(Backend.VECTOR, 0));
-    }
     ways.add(new Way(Backend.VECTOR, LANES[index % LANES.length]));
     if (index % 6 == 0) {
+      ways.add(new Way(Backend.VECTOR, LANES[(index + 2) % LANES.length]));
       ways.add(new Way(Backend.SCALAR, 3));
       // Left out only where its library cannot be loaded.
       if (Probes.gather(List.of(Backend.ONEDNN)).refusal(Backend.ONEDNN).isEmpty()) {
