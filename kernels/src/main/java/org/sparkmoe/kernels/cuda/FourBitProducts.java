@@ -1,7 +1,6 @@
 package org.sparkmoe.kernels.cuda;
 
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.util.List;
 import org.sparkmoe.kernels.cuda.PtxModule.Kernel;
 import org.sparkmoe.kernels.tensor.QuantFormat;
@@ -69,16 +68,6 @@ final class FourBitProducts implements Products {
   @Override
   public int rowsTogether() {
     return TOGETHER;
-  }
-
-  @Override
-  public MemorySegment note(GpuShape shape, long w1, long w2, Arena arena) {
-    return MemorySegment.NULL;
-  }
-
-  @Override
-  public Batch arrange(Stream stream, Batch batch, DeviceBuffer room) {
-    return batch;
   }
 
   @Override

@@ -1,7 +1,5 @@
 package org.sparkmoe.kernels.cuda;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import org.sparkmoe.kernels.cuda.PtxModule.Kernel;
 import org.sparkmoe.kernels.tensor.DType;
 
@@ -24,16 +22,6 @@ final class PortableProducts implements Products {
   @Override
   public int tileRows() {
     return tiling.rows();
-  }
-
-  @Override
-  public MemorySegment note(GpuShape shape, long w1, long w2, Arena arena) {
-    return MemorySegment.NULL;
-  }
-
-  @Override
-  public Batch arrange(Stream stream, Batch batch, DeviceBuffer room) {
-    return batch;
   }
 
   @Override

@@ -31,10 +31,17 @@ interface Products {
    * @param w1 address of w1 and, where there is one, of w3 behind it
    * @param w2 address
    */
-  MemorySegment note(GpuShape shape, long w1, long w2, Arena arena);
+  default MemorySegment note(GpuShape shape, long w1, long w2, Arena arena) {
+    return MemorySegment.NULL;
+  }
 
-  /** Brings the rows of a batch into the order that the products read, once a batch. */
-  Batch arrange(Stream stream, Batch batch, DeviceBuffer room);
+  /**
+   * Brings the rows of a batch into the order that the products read, once a batch; nothing where
+   * they gather them.
+   */
+  default Batch arrange(Stream stream, Batch batch, DeviceBuffer room) {
+    return batch;
+  }
 
   /**
    * Starts both products.
