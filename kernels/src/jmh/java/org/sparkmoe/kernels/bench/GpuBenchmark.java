@@ -14,6 +14,8 @@ import org.sparkmoe.kernels.cuda.Cuda;
 import org.sparkmoe.kernels.cuda.Gpu;
 import org.sparkmoe.kernels.cuda.GpuActivation;
 import org.sparkmoe.kernels.cuda.GpuExpert;
+import org.sparkmoe.kernels.cuda.GpuRouter;
+import org.sparkmoe.kernels.cuda.GpuRouting;
 import org.sparkmoe.kernels.cuda.GpuRows;
 import org.sparkmoe.kernels.cuda.GpuShape;
 import org.sparkmoe.kernels.cuda.Lane;
@@ -41,11 +43,11 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * {@code shape:tokens}, for weights in bf16; prints CSV, medians: shape, tokens, ms of both
  * products and the activation between them for all rows at once (by events on the GPU), ms of the
  * whole layer (router, copies, permutation, sum) from and to page-locked memory in f32, TFLOP/s of
- * the products, ms of the whole layer with page-locked memory in bf16. With a third part, {@code
- * shape:tokens:stored}, weights are stored as that says, and of the times only that of the products
- * is there; with a fourth, {@code :fp8}, rows and intermediates are quantized to FP8 in groups of
- * 128. Before anything is timed the result is compared with SCALAR; afterwards its bits must be the
- * same.
+ * the products, ms of the whole layer with page-locked memory in bf16, ms of the whole layer in one
+ * batch in bf16 that stays on the GPU. With a third part, {@code shape:tokens:stored}, weights are
+ * stored as that says, and of the times only that of the products is there; with a fourth, {@code
+ * :fp8}, rows and intermediates are quantized to FP8 in groups of 128. Before anything is timed the
+ * result is compared with SCALAR; afterwards its bits must be the same.
  */
 final class GpuBenchmark {
   private static final String STREAMED = "streamed";
@@ -111,16 +113,80 @@ final class GpuBenchmark {
       List<ExpertWeights> experts =
           IntStream.range(0, shape.experts()).mapToObj(weights::expert).toList();
       double millis = products(shape, experts, GpuRows.ROUNDED, x, routes);
+      double resident = resident(weights, experts, tokens, narrow, narrowOut);
       System.out.printf(
           Locale.ROOT,
-          "%s,%d,%.4f,%.4f,%.1f,%.4f%n",
+          "%s,%d,%.4f,%.4f,%.1f,%.4f,%.4f%n",
           shape.name(),
           tokens,
           millis,
           wide,
           shape.flops(tokens) / millis / 1e9,
-          half);
+          half,
+          resident);
     }
+  }
+
+  /**
+   * Milliseconds from router to sum of tokens that are on the GPU, in one batch whose result stays
+   * there; it has to be {@code expected}, bit for bit.
+   */
+  private double resident(
+      RandomLayer weights,
+      List<ExpertWeights> experts,
+      int tokens,
+      Activations x,
+      Activations expected) {
+    Shape shape = weights.shape();
+    GpuShape sizes =
+        new GpuShape(DType.BF16, GpuRows.ROUNDED, shape.hidden(), shape.intermediate(), true);
+    try (Arena arena = Arena.ofShared();
+        Lane lane = gpu.lane()) {
+      GpuRouter router = GpuRouter.upload(gpu, rule(shape), weights.router(), null, null, arena);
+      List<GpuExpert> uploaded = experts.stream().map(e -> upload(sizes, e, arena)).toList();
+      lane.load(shape.hidden(), tokens, x.data(), x.type());
+      Runnable once =
+          () -> {
+            lane.route(router);
+            lane.permute(shape.experts());
+            List<Lane.Piece> pieces = pieces(uploaded, lane.rowsOfExperts(shape.experts()));
+            lane.arrange(sizes);
+            lane.start(pieces, SILU);
+            lane.sum(x.type());
+            lane.finish();
+          };
+      once.run();
+      MemorySegment out = gpu.pinned(x.data().byteSize(), arena);
+      lane.combine(out, x.type());
+      lane.finish();
+      if (expected.data().mismatch(out) != -1) {
+        throw new WrongResultException("one batch has other bits than several: " + shape);
+      }
+      return median(
+          REPEATS,
+          () -> {
+            long start = System.nanoTime();
+            once.run();
+            return System.nanoTime() - start;
+          });
+    }
+  }
+
+  /** Softmax, renormalized, as {@link Shape#spec} has it. */
+  private static GpuRouting rule(Shape shape) {
+    return new GpuRouting(shape.experts(), shape.topK(), 0, 1, 1, 0, 3, 0, 0, 1);
+  }
+
+  private static List<Lane.Piece> pieces(List<GpuExpert> experts, int[] rows) {
+    List<Lane.Piece> pieces = new ArrayList<>();
+    int first = 0;
+    for (int id = 0; id < rows.length; id++) {
+      if (rows[id] > 0) {
+        pieces.add(new Lane.Piece(experts.get(id), first, rows[id]));
+      }
+      first += rows[id];
+    }
+    return pieces;
   }
 
   /** Half of the experts have room; vectors in bf16. */

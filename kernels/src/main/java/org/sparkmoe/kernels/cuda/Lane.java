@@ -209,11 +209,16 @@ public final class Lane implements AutoCloseable {
    * @param out receives tokens × H
    */
   public void combine(MemorySegment out, DType typeOfOut) {
-    long sums = result.of(typeOfOut.bytes((long) count * hidden));
+    fetch(sum(typeOfOut), out);
+  }
+
+  /** As {@link #combine}, and leaves the sums on the GPU, at the address that it returns. */
+  public long sum(DType typeOfSums) {
+    long sums = result.of(typeOfSums.bytes((long) count * hidden));
     if (count > 0) {
-      routes.combine(stream, rows.of(0), hidden, sums, typeOfOut);
+      routes.combine(stream, rows.of(0), hidden, sums, typeOfSums);
     }
-    fetch(sums, out);
+    return sums;
   }
 
   /**
