@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.stream.Collectors;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -75,8 +76,9 @@ final class JobBench {
       try (JobFiles files = JobFiles.write(weights, batch)) {
         for (Backend backend : settings.backends()) {
           Alone alone = alone(weights, files, backend, batch);
-          rows.add(row(backend + " kernels alone", alone.whole(), alone));
-          rows.add(row(backend + " kernels alone, experts packed before", alone.packed(), alone));
+          rows.add(row(backend + " kernels alone", alone.whole(), alone, ""));
+          rows.add(
+              row(backend + " kernels alone, experts packed before", alone.packed(), alone, ""));
           for (Way way : Way.ALL) {
             rows.addAll(job(spark, files, weights, backend, way, batch, alone));
           }
@@ -85,7 +87,14 @@ final class JobBench {
         spark.stop();
       }
       report.table(
-          List.of("", "s", "tokens/s", "of the kernels alone", "of them, packed before"), rows);
+          List.of(
+              "",
+              "s",
+              "tokens/s",
+              "of the kernels alone",
+              "of them, packed before",
+              "stages s (kernels, one thread)"),
+          rows);
     }
   }
 
@@ -184,7 +193,7 @@ final class JobBench {
                   new Progress(System.err, false))
               .run();
       prove(spark, summary, weights, backend, batch);
-      rows.add(row(name + ", " + run + " run", summary.seconds(), alone));
+      rows.add(row(name + ", " + run + " run", summary.seconds(), alone, stages(summary)));
     }
     return rows;
   }
@@ -215,12 +224,28 @@ final class JobBench {
     }
   }
 
-  private List<String> row(String name, double seconds, Alone alone) {
+  /** Seconds of each step, and of the kernels within it. */
+  private static String stages(RunSummary summary) {
+    return summary.stages().stream()
+        .map(
+            figures ->
+                "%s %.1f%s"
+                    .formatted(
+                        figures.stage(),
+                        figures.seconds(),
+                        figures.kernels().nanos() == 0
+                            ? ""
+                            : " (%.1f)".formatted(figures.kernels().nanos() / 1e9)))
+        .collect(Collectors.joining(", "));
+  }
+
+  private List<String> row(String name, double seconds, Alone alone, String stages) {
     return List.of(
         name,
         Figures.rate(seconds),
         Figures.count(settings.jobTokens() / seconds),
         Figures.ratio(alone.whole() / seconds),
-        Figures.ratio(alone.packed() / seconds));
+        Figures.ratio(alone.packed() / seconds),
+        stages);
   }
 }

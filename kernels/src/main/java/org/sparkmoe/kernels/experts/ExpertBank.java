@@ -12,6 +12,14 @@ public interface ExpertBank {
   ExpertLease acquire(int id);
 
   /**
+   * As {@link #acquire}, but empty where another thread is packing this very expert: the calling
+   * one may have other work meanwhile.
+   */
+  default Optional<ExpertLease> acquireUnlessPacking(int id) {
+    return Optional.of(acquire(id));
+  }
+
+  /**
    * Lends expert {@code id} where that takes no waiting, neither for memory nor for another thread:
    * this may be asked for while other leases are held. A bank whose {@link #acquire} can wait has
    * its own.

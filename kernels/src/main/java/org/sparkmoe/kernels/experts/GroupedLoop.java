@@ -1,5 +1,7 @@
 package org.sparkmoe.kernels.experts;
 
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.IntUnaryOperator;
 import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.team.Team;
@@ -37,13 +39,21 @@ final class GroupedLoop {
     void run(PreparedExpert expert, int local, int from, int rows, int member);
   }
 
+  /** A piece with its expert, which is given back. */
+  @FunctionalInterface
+  private interface Lent {
+    void run(int piece, ExpertLease lease, int member);
+  }
+
   /** Rows of a piece, at most, where all experts together have {@code rows}. */
   static int pieceRows(int rows, Team team) {
     return team.share(rows, LEAST_ROWS, MOST_ROWS);
   }
 
   /**
-   * Runs all pieces, and then tells {@code clock} of each, in order, from the calling thread.
+   * Runs all pieces, and then tells {@code clock} of each, in order, from the calling thread. Where
+   * tasks share a layer whose experts are not there yet, each of them packs other experts: those
+   * that another one packs come last.
    *
    * @param pieceRows at most
    */
@@ -58,19 +68,29 @@ final class GroupedLoop {
     Pieces pieces = Pieces.of(map.localExperts(), rowsOf, pieceRows);
     long[] nanos = new long[pieces.count()];
     long[] computed = new long[pieces.count()];
-    team.run(
-        pieces.count(),
-        (piece, member) -> {
+    Queue<Integer> busy = new ConcurrentLinkedQueue<>();
+    Lent lent =
+        (piece, lease, member) -> {
           int local = pieces.local()[piece];
           int from = pieces.from()[piece];
           int rows = Math.min(pieceRows, rowsOf.applyAsInt(local) - from);
-          try (ExpertLease lease = bank.acquire(map.global(local))) {
+          try (lease) {
             long started = System.nanoTime();
             body.run(lease.expert(), local, from, rows, member);
             nanos[piece] = System.nanoTime() - started;
             computed[piece] = lease.expert().computedRows(rows);
           }
-        });
+        };
+    team.run(
+        pieces.count(),
+        (piece, member) ->
+            bank.acquireUnlessPacking(map.global(pieces.local()[piece]))
+                .ifPresentOrElse(lease -> lent.run(piece, lease, member), () -> busy.add(piece)));
+    int[] last = busy.stream().mapToInt(Integer::intValue).toArray();
+    team.run(
+        last.length,
+        (item, member) ->
+            lent.run(last[item], bank.acquire(map.global(pieces.local()[last[item]])), member));
     for (int piece = 0; piece < pieces.count(); piece++) {
       int local = pieces.local()[piece];
       int rows = Math.min(pieceRows, rowsOf.applyAsInt(local) - pieces.from()[piece]);

@@ -174,6 +174,12 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
     return experts.acquire(id);
   }
 
+  /** Routed expert {@code id}, where no other thread packs it. */
+  @Override
+  public Optional<ExpertLease> acquireUnlessPacking(int id) {
+    return experts.acquireUnlessPacking(id);
+  }
+
   /** Routed expert {@code id}, where it is packed. */
   @Override
   public Optional<ExpertLease> acquireIfReady(int id) {

@@ -90,6 +90,25 @@ public final class ExpertStore {
     return pack(slot, this::room);
   }
 
+  /** Waits for room, but not for another thread that packs the same expert. */
+  Optional<ExpertLease> acquireUnlessPacking(Slot slot) {
+    lock.lock();
+    try {
+      requireOpen(slot.layer);
+      if (slot.state == Slot.State.PACKING) {
+        return Optional.empty();
+      }
+      if (slot.state == Slot.State.READY) {
+        ledger.lend(slot);
+        return Optional.of(slot);
+      }
+      slot.state = Slot.State.PACKING;
+    } finally {
+      lock.unlock();
+    }
+    return Optional.of(pack(slot, this::room));
+  }
+
   /** Never waits, so that a thread may call it while it holds leases. */
   Optional<ExpertLease> acquireIfReady(Slot slot) {
     lock.lock();

@@ -43,6 +43,12 @@ public final class StoredExperts implements ExpertBank, AutoCloseable {
     return store.acquire(slots[id]);
   }
 
+  /** As {@link #acquire}, but empty where another thread packs the expert. */
+  @Override
+  public Optional<ExpertLease> acquireUnlessPacking(int id) {
+    return store.acquireUnlessPacking(slots[id]);
+  }
+
   /** Lends expert {@code id} where it is packed. */
   @Override
   public Optional<ExpertLease> acquireIfReady(int id) {

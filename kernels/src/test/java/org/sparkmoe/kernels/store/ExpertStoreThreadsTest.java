@@ -19,9 +19,16 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.sparkmoe.kernels.combine.WeightAndReduce;
+import org.sparkmoe.kernels.experts.DispatchedTokens;
 import org.sparkmoe.kernels.experts.ExpertLease;
+import org.sparkmoe.kernels.experts.ExpertLoad;
+import org.sparkmoe.kernels.experts.FusedExperts;
 import org.sparkmoe.kernels.experts.PreparedExpert;
 import org.sparkmoe.kernels.experts.ScalarExpertKernel;
+import org.sparkmoe.kernels.experts.StandardExperts;
+import org.sparkmoe.kernels.permute.ExpertMap;
+import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /** What threads see of a store that they share. A test that hangs has failed. */
@@ -249,5 +256,44 @@ final class ExpertStoreThreadsTest {
       }
     }
     throw new AssertionError("no expert computes " + y[0]);
+  }
+
+  @Test
+  void tasksThatStartTogetherPackDifferentExperts() throws Exception {
+    CountDownLatch second = new CountDownLatch(1);
+    Packings packings =
+        new Packings(
+            id -> {
+              if (id == 1) {
+                second.countDown();
+              } else {
+                awaitDown(second);
+              }
+            });
+    TokenRoutes routes = TokenRoutes.uniform(1, 2, new int[] {0, 1}, new float[] {1, 1});
+    try (StoredExperts layer = ExpertStore.unbounded().open(2, packings)) {
+      await(
+          start(
+              2,
+              () -> {
+                MemorySegment x = MemorySegment.ofArray(new float[] {1});
+                MemorySegment out = MemorySegment.ofArray(new float[2]);
+                FusedExperts experts =
+                    new StandardExperts(new ScalarExpertKernel(), WeightAndReduce.DELEGATE);
+                Workspace ws = Workspace.ofBytes(experts.workspaceBytes(new ExpertLoad(2, 1, 1)));
+                experts.apply(
+                    new DispatchedTokens.Standard(routes, 1, x), ExpertMap.all(2), layer, ws, out);
+                return null;
+              }));
+    }
+    assertThat(packings.ids()).as("the first to be packed waits for the other").contains(0, 1);
+  }
+
+  private static void awaitDown(CountDownLatch latch) {
+    try {
+      latch.await();
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
   }
 }
