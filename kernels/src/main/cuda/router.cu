@@ -142,6 +142,115 @@ __device__ __forceinline__ void logits(
   }
 }
 
+// The same sums by tensor cores for f64, which the GPUs of compute capability 8.0 and 9.0 have: twice the rate. A matrix
+// instruction adds its four products to a sum one after the other in ascending k, each rounded as a fused multiply-add,
+// which NVIDIA does not promise; SelfCheck tries it on every GPU. Eight warps share TOKENS tokens by 64 experts; each has
+// TILES times 8 tokens.
+constexpr int kTensorExperts = 64;
+constexpr int kTensorPitch = kDepth + 4;  // such that eight rows of four lie in different banks
+
+template <typename T, int TOKENS, int TILES>
+__device__ __forceinline__ void tensorLogits(
+    const T* x, const float* router, const float* biasOrNull, float* out, int tokens, int experts, int hidden) {
+  constexpr int kDown = TOKENS / (TILES * 8);  // warps over tokens
+  constexpr int kAcross = kTensorExperts / 8 / (kThreads / 32 / kDown);  // tiles of experts of a warp
+  constexpr int kParts = kDepth / kPart;
+  __shared__ __align__(16) double xs[2][TOKENS * kTensorPitch];
+  __shared__ __align__(16) double ws[2][kTensorExperts * kTensorPitch];
+  const int lane = threadIdx.x & 31;
+  const int warp = threadIdx.x >> 5;
+  const int firstToken = blockIdx.x * TOKENS;
+  const int firstExpert = blockIdx.y * kTensorExperts;
+  const int ownToken = warp % kDown * TILES * 8;
+  const int ownExpert = warp / kDown * kAcross * 8;
+  double acc[TILES][kAcross][2];
+#pragma unroll
+  for (int t = 0; t < TILES; t++) {
+#pragma unroll
+    for (int e = 0; e < kAcross; e++) {
+      acc[t][e][0] = 0.0;
+      acc[t][e][1] = 0.0;
+    }
+  }
+  const bool whole = hidden % kPart == 0 && ((uintptr_t)x & 15) == 0;
+  const bool bringsX = threadIdx.x < TOKENS * kParts;
+  const int other = kThreads - 1 - threadIdx.x;
+  const bool bringsW = other < kTensorExperts * kParts;
+  const int xAt = threadIdx.x / kParts * kTensorPitch + threadIdx.x % kParts * kPart;
+  const int wAt = other / kParts * kTensorPitch + other % kParts * kPart;
+  __align__(16) T nextX[kPart];
+  __align__(16) float nextW[kPart];
+  auto load = [&](int at) {
+    if (bringsX) {
+      bring(nextX, x, firstToken + threadIdx.x / kParts, tokens, at + threadIdx.x % kParts * kPart, hidden, whole);
+    }
+    if (bringsW) {
+      bring(nextW, router, firstExpert + other / kParts, experts, at + other % kParts * kPart, hidden, whole);
+    }
+  };
+  auto store = [&](int half) {
+#pragma unroll
+    for (int i = 0; i < kPart; i += 2) {
+      if (bringsX) {
+        *(double2*)&xs[half][xAt + i] = make_double2(widen(nextX[i]), widen(nextX[i + 1]));
+      }
+      if (bringsW) {
+        *(double2*)&ws[half][wAt + i] = make_double2(nextW[i], nextW[i + 1]);
+      }
+    }
+  };
+  load(0);
+  store(0);
+  __syncthreads();
+  int half = 0;
+#pragma unroll 1
+  for (int at = 0; at < hidden; at += kDepth) {
+    load(at + kDepth);
+#pragma unroll
+    for (int k = 0; k < kDepth; k += 4) {
+      // Of a tile of 8 by 4, a thread has row lane / 4 and column lane % 4.
+      double a[TILES];
+      double b[kAcross];
+#pragma unroll
+      for (int t = 0; t < TILES; t++) {
+        a[t] = xs[half][(ownToken + t * 8 + (lane >> 2)) * kTensorPitch + k + (lane & 3)];
+      }
+#pragma unroll
+      for (int e = 0; e < kAcross; e++) {
+        b[e] = ws[half][(ownExpert + e * 8 + (lane >> 2)) * kTensorPitch + k + (lane & 3)];
+      }
+#pragma unroll
+      for (int t = 0; t < TILES; t++) {
+#pragma unroll
+        for (int e = 0; e < kAcross; e++) {
+          asm volatile(
+              "mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%0, %1}, {%2}, {%3}, {%0, %1};\n"
+              : "+d"(acc[t][e][0]), "+d"(acc[t][e][1])
+              : "d"(a[t]), "d"(b[e]));
+        }
+      }
+    }
+    half ^= 1;
+    store(half);
+    __syncthreads();
+  }
+#pragma unroll
+  for (int t = 0; t < TILES; t++) {
+    const int token = firstToken + ownToken + t * 8 + (lane >> 2);
+#pragma unroll
+    for (int e = 0; e < kAcross; e++) {
+#pragma unroll
+      for (int c = 0; c < 2; c++) {
+        const int expert = firstExpert + ownExpert + e * 8 + (lane & 3) * 2 + c;
+        if (token < tokens && expert < experts) {
+          const double sum = biasOrNull == nullptr ? acc[t][e][c] : __dadd_rn(acc[t][e][c], biasOrNull[expert]);
+          out[(int64_t)token * experts + expert] = __double2float_rn(sum);
+        }
+      }
+    }
+  }
+}
+
 // As GpuRouting numbers them.
 enum Scoring { SOFTMAX, SIGMOID, LOGITS };
 enum GroupScore { MAX, TOP2_SUM };
@@ -308,6 +417,17 @@ __device__ __forceinline__ void normalize(double* weights, const Rule& rule, int
 BOTH_LOGITS(f32, float)
 BOTH_LOGITS(bf16, __nv_bfloat16)
 BOTH_LOGITS(f16, __half)
+
+#define TENSOR_LOGITS(NAME, T, TOKENS, TILES)                                                                      \
+  extern "C" __global__ void __launch_bounds__(kThreads) logits_tensor_##NAME(                                     \
+      const T* x, const float* router, const float* biasOrNull, float* out, int tokens, int experts, int hidden) { \
+    tensorLogits<T, TOKENS, TILES>(x, router, biasOrNull, out, tokens, experts, hidden);                           \
+  }
+#define BOTH_TENSOR_LOGITS(NAME, T) TENSOR_LOGITS(many_##NAME, T, 64, 4) TENSOR_LOGITS(few_##NAME, T, 32, 2)
+
+BOTH_TENSOR_LOGITS(f32, float)
+BOTH_TENSOR_LOGITS(bf16, __nv_bfloat16)
+BOTH_TENSOR_LOGITS(f16, __half)
 
 // The rule of a family over rows of logits: ids, best first, and weights, topK of them a token. One warp a token; shared
 // memory holds three numbers an expert for each.

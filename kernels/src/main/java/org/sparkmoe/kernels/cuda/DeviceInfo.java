@@ -75,6 +75,11 @@ record DeviceInfo(
     return Optional.empty();
   }
 
+  /** Whether it multiplies matrices of f64 faster than single numbers. */
+  boolean hasTensorCoresForF64() {
+    return minor == 0 && (major == 8 || major == 9);
+  }
+
   /** Whether the kernels run that only compute capability 9.0 runs. */
   boolean isHopper() {
     return major == 9 && minor == 0 && driver >= LEAST_HOPPER_DRIVER;

@@ -77,7 +77,7 @@ final class DeviceRoutes {
     offsetsOrZero = 0;
     if (count > 0) {
       long room = logits.of(DType.F32.bytes((long) count * router.rule().experts()));
-      router.launch(stream, kernels, count, x, type, room, experts, weights);
+      router.launch(stream, kernels.router(), count, x, type, room, experts, weights);
     }
   }
 

@@ -17,15 +17,7 @@ import org.sparkmoe.kernels.tensor.Matrix;
  */
 public record GpuRouter(
     GpuRouting rule, int hidden, MemorySegment memory, long router, long bias, long selectionBias) {
-  // Tiles of router.cu.
-  private static final int TILE_EXPERTS = 64;
-  private static final int MANY_TOKENS = 64;
-  private static final int FEW_TOKENS = 16;
   private static final int THREADS = 256;
-
-  /** Tokens from which on larger tiles fill a GPU. */
-  private static final int MANY = 2048;
-
   private static final int CHOOSING_WARPS = 4;
   private static final int NUMBERS_PER_EXPERT = 3;
 
@@ -86,18 +78,18 @@ public record GpuRouter(
    */
   void launch(
       Stream stream,
-      TokenKernels kernels,
+      RouterKernels kernels,
       int tokens,
       long x,
       DType type,
       long logits,
       long ids,
       long weights) {
-    boolean many = tokens >= MANY;
+    RouterKernels.Logits tiles = kernels.logits(tokens, rule.experts());
     stream.launch(
-        (many ? kernels.manyLogits() : kernels.fewLogits()).get(type),
-        Math.ceilDiv(tokens, many ? MANY_TOKENS : FEW_TOKENS),
-        Math.ceilDiv(rule.experts(), TILE_EXPERTS),
+        tiles.byType().get(type),
+        tiles.tokenTiles(tokens),
+        RouterKernels.expertTiles(rule.experts()),
         THREADS,
         0,
         x,

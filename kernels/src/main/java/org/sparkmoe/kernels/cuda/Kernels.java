@@ -34,7 +34,7 @@ record Kernels(
   static Kernels load(Driver driver, DeviceInfo info, Owned owned) {
     PtxModule portable = PtxModule.load(driver, PORTABLE, owned);
     Map<DType, Products> products = new EnumMap<>(DType.class);
-    TokenKernels tokens = TokenKernels.load(driver, owned);
+    TokenKernels tokens = TokenKernels.load(driver, info, owned);
     for (DType type : DType.values()) {
       products.put(type, new PortableProducts(portable, type));
     }

@@ -26,6 +26,12 @@ final class SelfCheck {
   private static final int ROWS = 5;
   private static final int HIDDEN = 200;
   private static final int INTERMEDIATE = 72;
+  private static final int EXPERTS = 70;
+
+  /** All experts are chosen, and their weights are their logits. */
+  private static final GpuRouting ALL_LOGITS =
+      new GpuRouting(EXPERTS, EXPERTS, 2, 1, 1, 0, 0, 0, 0, 1);
+
   private static final double F32_TOLERANCE = 1e-5;
   private static final double TOLERANCE = 1e-2;
 
@@ -72,7 +78,8 @@ final class SelfCheck {
               .formatted(gpu, format.label(), error, limit);
         }
       }
-      return gpu.fp8Refusal().isEmpty() ? fp8Failure(gpu) : "";
+      String logits = logitsFailure(gpu);
+      return logits.isEmpty() && gpu.fp8Refusal().isEmpty() ? fp8Failure(gpu) : logits;
     } catch (CudaException e) {
       return e.getMessage();
     }
@@ -84,6 +91,45 @@ final class SelfCheck {
         ? ""
         : "%s computes wrongly: experts in FP8 have a relative error of %.2g, limit %.0g; use vector"
             .formatted(gpu, error, FP8_TOLERANCE);
+  }
+
+  /**
+   * Of each four products that a logit adds up, a large one is taken back by the third: what is
+   * left of the others shows in which order they were added.
+   */
+  private static String logitsFailure(Gpu gpu) {
+    try (Arena arena = Arena.ofConfined();
+        Lane lane = gpu.lane()) {
+      MemorySegment x = arena.allocate(DType.F32.bytes(ROWS * HIDDEN), Float.BYTES);
+      MemorySegment w = arena.allocate(DType.F32.bytes(EXPERTS * HIDDEN), Float.BYTES);
+      fillCancelling(x, ROWS, 1, -1);
+      fillCancelling(w, EXPERTS, 3, 1);
+      int[] ids = new int[ROWS * EXPERTS];
+      float[] logits = new float[ids.length];
+      Matrix router = new Matrix(w, DType.F32, EXPERTS, HIDDEN);
+      lane.load(HIDDEN, ROWS, x, DType.F32);
+      lane.route(GpuRouter.upload(gpu, ALL_LOGITS, router, null, null, arena));
+      lane.fetchRoutes(ids, logits, 0);
+      for (int i = 0; i < ids.length; i++) {
+        float expected = (float) dot(router, ids[i], x, i / EXPERTS);
+        if (logits[i] != expected) {
+          return "%s adds in another order: a logit is %s, expected %s; use vector"
+              .formatted(gpu, logits[i], expected);
+        }
+      }
+      return "";
+    }
+  }
+
+  private static void fillCancelling(MemorySegment to, int rows, int seed, int sign) {
+    for (int i = 0; i < rows * HIDDEN; i++) {
+      float value = value(7L * i + seed);
+      switch (i % HIDDEN % 4) {
+        case 0 -> DType.F32.set(to, i, Math.scalb(value, 27));
+        case 2 -> DType.F32.set(to, i, sign * DType.F32.get(to, i - 2));
+        default -> DType.F32.set(to, i, value);
+      }
+    }
   }
 
   private static double error(Gpu gpu, WeightFormat format, GpuRows rows, boolean gated) {

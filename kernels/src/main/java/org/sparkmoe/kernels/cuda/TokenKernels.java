@@ -7,8 +7,7 @@ import org.sparkmoe.kernels.cuda.PtxModule.Kernel;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
- * What happens to tokens around the products: the kernels of {@code tokens.cu} and {@code
- * router.cu}.
+ * What happens to tokens around the products: the kernels of {@code tokens.cu}, and of the router.
  *
  * @param pads rounds rows from the first type to the second, and pads them
  * @param count assignments by stretch and expert
@@ -17,9 +16,7 @@ import org.sparkmoe.kernels.tensor.DType;
  * @param gather brings tokens into the order of the rows
  * @param combines weighs and sums over slots, by type of the result
  * @param scatter brings rows into the order of the assignments
- * @param manyLogits logits by type of the tokens, for batches that fill a GPU
- * @param fewLogits logits for others
- * @param choose ids and weights of logits
+ * @param router chooses their experts
  */
 record TokenKernels(
     Map<DType, Map<DType, Kernel>> pads,
@@ -29,15 +26,11 @@ record TokenKernels(
     Kernel gather,
     Map<DType, Kernel> combines,
     Kernel scatter,
-    Map<DType, Kernel> manyLogits,
-    Map<DType, Kernel> fewLogits,
-    Kernel choose) {
+    RouterKernels router) {
   static final String TOKENS = "tokens.ptx";
-  static final String ROUTER = "router.ptx";
 
-  static TokenKernels load(Driver driver, Owned owned) {
+  static TokenKernels load(Driver driver, DeviceInfo info, Owned owned) {
     PtxModule tokens = PtxModule.load(driver, TOKENS, owned);
-    PtxModule router = PtxModule.load(driver, ROUTER, owned);
     Map<DType, Map<DType, Kernel>> pads = new EnumMap<>(DType.class);
     for (DType from : DType.values()) {
       pads.put(from, byType(tokens, "pad_" + from.name().toLowerCase(Locale.ROOT)));
@@ -50,9 +43,7 @@ record TokenKernels(
         tokens.kernel("gather", 0),
         byType(tokens, "combine"),
         tokens.kernel("scatter", 0),
-        byType(router, "logits_many"),
-        byType(router, "logits_few"),
-        router.kernel("choose", 0));
+        RouterKernels.load(driver, info, owned));
   }
 
   private static Map<DType, Kernel> byType(PtxModule module, String name) {

@@ -49,7 +49,7 @@ final class PtxTest {
             Kernels.CODED,
             Kernels.FOUR_BIT,
             TokenKernels.TOKENS,
-            TokenKernels.ROUTER)) {
+            RouterKernels.SOURCE)) {
       assertThat(PtxModule.ptx(old)).contains("\n.version 7.0\n", "\n.target sm_80\n");
     }
     for (String hopper : List.of(Kernels.HOPPER, Kernels.FP8)) {

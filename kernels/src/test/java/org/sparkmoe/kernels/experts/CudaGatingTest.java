@@ -103,10 +103,11 @@ final class CudaGatingTest {
   void vectorsMayBeNarrow() {
     RandomTensors random = new RandomTensors(101);
     // Whole sectors of memory, and rows that begin anywhere.
-    for (int hidden : new int[] {200, 333}) {
+    for (int hidden : new int[] {200, 333, 64, 37}) {
       RouterWeights weights = new RouterWeights(random.matrix(40, hidden, DType.BF16), null, null);
       for (DType type : DType.values()) {
-        for (int tokens : new int[] {5, 2100}) {
+        // Of the narrow ones so many that their tiles fill a GPU.
+        for (int tokens : new int[] {5, hidden < 100 ? 13_000 : 2100}) {
           int count = tokens * hidden;
           MemorySegment narrow = MemorySegment.ofArray(new byte[(int) type.bytes(count)]);
           Activations rows = new Activations(narrow, type);
