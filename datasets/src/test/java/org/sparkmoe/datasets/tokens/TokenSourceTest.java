@@ -12,6 +12,14 @@ import org.apache.arrow.vector.BigIntVector;
 import org.apache.arrow.vector.FixedSizeBinaryVector;
 import org.apache.arrow.vector.types.TimeUnit;
 import org.apache.arrow.vector.types.pojo.ArrowType;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.parquet.example.data.Group;
+import org.apache.parquet.example.data.simple.SimpleGroup;
+import org.apache.parquet.hadoop.ParquetWriter;
+import org.apache.parquet.hadoop.example.ExampleParquetWriter;
+import org.apache.parquet.hadoop.example.GroupWriteSupport;
+import org.apache.parquet.schema.MessageType;
+import org.apache.parquet.schema.MessageTypeParser;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataTypes;
@@ -62,6 +70,43 @@ final class TokenSourceTest {
 
     assertThat(table.rows().schema().apply("token_id").dataType()).isEqualTo(DataTypes.LongType);
     assertThat(table.rows().orderBy("token_id").first().getLong(0)).isZero();
+  }
+
+  /** Ids of uint32, and the rows of a fixed-size list, which Parquet has as lists. */
+  @Test
+  void readsWhatPyarrowWrites() throws IOException {
+    MessageType schema =
+        MessageTypeParser.parseMessageType(
+            """
+            message schema {
+              optional int32 token_id (INTEGER(32, false));
+              optional group hidden (LIST) {
+                repeated group list {
+                  optional float element;
+                }
+              }
+            }
+            """);
+    Configuration conf = new Configuration();
+    GroupWriteSupport.setSchema(schema, conf);
+    try (ParquetWriter<Group> writer =
+        ExampleParquetWriter.builder(new org.apache.hadoop.fs.Path(path("p")))
+            .withConf(conf)
+            .build()) {
+      for (long id : new long[] {7, 0xFFFFFFFFL}) {
+        Group row = new SimpleGroup(schema).append("token_id", (int) id);
+        Group hidden = row.addGroup("hidden");
+        for (float value : new float[] {1.5f, id}) {
+          hidden.addGroup("list").append("element", value);
+        }
+        writer.write(row);
+      }
+    }
+
+    List<Row> rows = open(options()).rows().orderBy("token_id").collectAsList();
+
+    assertThat(rows).extracting(row -> row.getLong(0)).containsExactly(7L, 0xFFFFFFFFL);
+    assertThat(rows.getFirst().<Float>getList(1)).containsExactly(1.5f, 7f);
   }
 
   @Test
