@@ -18,6 +18,11 @@ final class FloatArrays {
   /** As Spark keeps them. */
   private static final ValueLayout.OfFloat NATIVE_FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
+  private static final ValueLayout.OfInt NATIVE_BITS = ValueLayout.JAVA_INT_UNALIGNED;
+
+  /** Elements that stay in the nearest cache while they are converted. */
+  private static final int CHUNK = 512;
+
   private FloatArrays() {}
 
   /** The values; NaN for a null, which the job reports as an error of the row. */
@@ -63,16 +68,7 @@ final class FloatArrays {
     MemorySegment to = MemorySegment.ofArray(packed).asSlice(header, DType.F32.bytes(elements));
     switch (dtype) {
       case F32 -> MemorySegment.copy(from, DType.LE_FLOAT, 0, to, NATIVE_FLOAT, 0, elements);
-      case BF16 -> {
-        for (int i = 0; i < elements; i++) {
-          to.set(NATIVE_FLOAT, 4L * i, DType.bf16ToFloat(from.get(DType.LE_SHORT, 2L * i)));
-        }
-      }
-      case F16 -> {
-        for (int i = 0; i < elements; i++) {
-          to.set(NATIVE_FLOAT, 4L * i, Float.float16ToFloat(from.get(DType.LE_SHORT, 2L * i)));
-        }
-      }
+      case BF16, F16 -> widen(from, dtype, to, elements);
     }
     UnsafeArrayData array = new UnsafeArrayData();
     array.pointTo(packed, Platform.BYTE_ARRAY_OFFSET, packed.length);
@@ -97,18 +93,46 @@ final class FloatArrays {
     MemorySegment to = MemorySegment.ofArray(encoded);
     switch (dtype) {
       case F32 -> MemorySegment.copy(from, NATIVE_FLOAT, 0, to, DType.LE_FLOAT, 0, elements);
-      case BF16 -> {
-        for (int i = 0; i < elements; i++) {
-          to.set(DType.LE_SHORT, 2L * i, DType.floatToBf16(from.get(NATIVE_FLOAT, 4L * i)));
-        }
-      }
-      case F16 -> {
-        for (int i = 0; i < elements; i++) {
-          to.set(DType.LE_SHORT, 2L * i, Float.floatToFloat16(from.get(NATIVE_FLOAT, 4L * i)));
-        }
-      }
+      case BF16, F16 -> narrow(from, dtype, to, elements);
     }
     return encoded;
+  }
+
+  /**
+   * Through arrays: over those, and over the bits of a float as an int, the loops are compiled to
+   * vector instructions.
+   */
+  private static void widen(MemorySegment from, DType dtype, MemorySegment to, int elements) {
+    short[] narrow = new short[Math.min(elements, CHUNK)];
+    int[] bits = new int[narrow.length];
+    for (int at = 0; at < elements; at += CHUNK) {
+      int count = Math.min(CHUNK, elements - at);
+      MemorySegment.copy(from, DType.LE_SHORT, 2L * at, narrow, 0, count);
+      if (dtype == DType.BF16) {
+        for (int i = 0; i < count; i++) {
+          bits[i] = narrow[i] << 16;
+        }
+      } else {
+        for (int i = 0; i < count; i++) {
+          bits[i] = Float.floatToRawIntBits(Float.float16ToFloat(narrow[i]));
+        }
+      }
+      MemorySegment.copy(bits, 0, to, NATIVE_BITS, 4L * at, count);
+    }
+  }
+
+  private static void narrow(MemorySegment from, DType dtype, MemorySegment to, int elements) {
+    float[] wide = new float[Math.min(elements, CHUNK)];
+    short[] narrow = new short[wide.length];
+    for (int at = 0; at < elements; at += CHUNK) {
+      int count = Math.min(CHUNK, elements - at);
+      MemorySegment.copy(from, NATIVE_FLOAT, 4L * at, wide, 0, count);
+      for (int i = 0; i < count; i++) {
+        narrow[i] =
+            dtype == DType.BF16 ? DType.floatToBf16(wide[i]) : Float.floatToFloat16(wide[i]);
+      }
+      MemorySegment.copy(narrow, 0, to, DType.LE_SHORT, 2L * at, count);
+    }
   }
 
   /** To whole words, as Spark's rows are made of. */

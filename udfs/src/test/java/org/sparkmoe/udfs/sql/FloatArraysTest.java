@@ -12,9 +12,12 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.udfs.tokens.Vectors;
 
-/** Every layout in which Spark hands arrays over, at sizes around its words of null bits. */
+/**
+ * Every layout in which Spark hands arrays over, at sizes around its words of null bits and around
+ * our chunks.
+ */
 final class FloatArraysTest {
-  private static final int[] SIZES = {0, 1, 2, 63, 64, 65, 131};
+  private static final int[] SIZES = {0, 1, 2, 63, 64, 65, 131, 512, 513, 1100};
 
   private static float[] values(int size) {
     Random random = new Random(size);
