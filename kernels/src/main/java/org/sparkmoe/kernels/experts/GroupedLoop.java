@@ -71,12 +71,10 @@ final class GroupedLoop {
     Queue<Integer> busy = new ConcurrentLinkedQueue<>();
     Lent lent =
         (piece, lease, member) -> {
-          int local = pieces.local()[piece];
-          int from = pieces.from()[piece];
-          int rows = Math.min(pieceRows, rowsOf.applyAsInt(local) - from);
+          int rows = pieces.rows()[piece];
           try (lease) {
             long started = System.nanoTime();
-            body.run(lease.expert(), local, from, rows, member);
+            body.run(lease.expert(), pieces.local()[piece], pieces.from()[piece], rows, member);
             nanos[piece] = System.nanoTime() - started;
             computed[piece] = lease.expert().computedRows(rows);
           }
@@ -84,22 +82,20 @@ final class GroupedLoop {
     team.run(
         pieces.count(),
         (piece, member) ->
-            bank.acquireUnlessPacking(map.global(pieces.local()[piece]))
+            bank.acquireUnlessPacking(pieces.expert(map, piece))
                 .ifPresentOrElse(lease -> lent.run(piece, lease, member), () -> busy.add(piece)));
     int[] last = busy.stream().mapToInt(Integer::intValue).toArray();
     team.run(
         last.length,
         (item, member) ->
-            lent.run(last[item], bank.acquire(map.global(pieces.local()[last[item]])), member));
+            lent.run(last[item], bank.acquire(pieces.expert(map, last[item])), member));
     for (int piece = 0; piece < pieces.count(); piece++) {
-      int local = pieces.local()[piece];
-      int rows = Math.min(pieceRows, rowsOf.applyAsInt(local) - pieces.from()[piece]);
-      clock.ran(map.global(local), rows, computed[piece], nanos[piece]);
+      clock.ran(pieces.expert(map, piece), pieces.rows()[piece], computed[piece], nanos[piece]);
     }
   }
 
-  /** Pieces by number: expert and first row, in the order of the experts. */
-  private record Pieces(int[] local, int[] from) {
+  /** Pieces by number: expert, first row and rows, in the order of the experts. */
+  private record Pieces(int[] local, int[] from, int[] rows) {
     static Pieces of(int localExperts, IntUnaryOperator rowsOf, int pieceRows) {
       int count = 0;
       for (int expert = 0; expert < localExperts; expert++) {
@@ -107,14 +103,21 @@ final class GroupedLoop {
       }
       int[] local = new int[count];
       int[] from = new int[count];
+      int[] rows = new int[count];
       int piece = 0;
       for (int expert = 0; expert < localExperts; expert++) {
         for (int row = 0; row < rowsOf.applyAsInt(expert); row += pieceRows) {
           local[piece] = expert;
-          from[piece++] = row;
+          from[piece] = row;
+          rows[piece++] = Math.min(pieceRows, rowsOf.applyAsInt(expert) - row);
         }
       }
-      return new Pieces(local, from);
+      return new Pieces(local, from, rows);
+    }
+
+    /** The global id of a piece's expert. */
+    int expert(ExpertMap map, int piece) {
+      return map.global(local[piece]);
     }
 
     int count() {

@@ -73,30 +73,23 @@ public final class ExpertStore {
   }
 
   ExpertLease acquire(Slot slot) {
-    lock.lock();
-    try {
-      requireOpen(slot.layer);
-      if (slot.state == Slot.State.PACKING) {
-        await(slot.layer, () -> slot.state != Slot.State.PACKING);
-      }
-      if (slot.state == Slot.State.READY) {
-        ledger.lend(slot);
-        return slot;
-      }
-      slot.state = Slot.State.PACKING;
-    } finally {
-      lock.unlock();
-    }
-    return pack(slot, this::room);
+    return acquire(slot, true).orElseThrow();
   }
 
   /** Waits for room, but not for another thread that packs the same expert. */
   Optional<ExpertLease> acquireUnlessPacking(Slot slot) {
+    return acquire(slot, false);
+  }
+
+  private Optional<ExpertLease> acquire(Slot slot, boolean awaitsPacking) {
     lock.lock();
     try {
       requireOpen(slot.layer);
       if (slot.state == Slot.State.PACKING) {
-        return Optional.empty();
+        if (!awaitsPacking) {
+          return Optional.empty();
+        }
+        await(slot.layer, () -> slot.state != Slot.State.PACKING);
       }
       if (slot.state == Slot.State.READY) {
         ledger.lend(slot);

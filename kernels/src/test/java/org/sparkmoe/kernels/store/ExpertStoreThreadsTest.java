@@ -91,11 +91,7 @@ final class ExpertStoreThreadsTest {
         new Packings(
             id -> {
               both.countDown();
-              try {
-                both.await();
-              } catch (InterruptedException e) {
-                throw new AssertionError(e);
-              }
+              awaitDown(both);
             });
     try (StoredExperts layer = ExpertStore.unbounded().open(2, meeting)) {
       AtomicInteger next = new AtomicInteger();
@@ -293,7 +289,7 @@ final class ExpertStoreThreadsTest {
     try {
       latch.await();
     } catch (InterruptedException e) {
-      throw new IllegalStateException(e);
+      throw new AssertionError(e);
     }
   }
 }
