@@ -39,7 +39,7 @@ final class QuantConfigs {
               method,
               ScaledFormat.fp8(
                   ScaleGrid.channel(),
-                  ActivationRule.dynamic(ActivationScheme.fp8(Granularity.TOKEN))));
+                  ActivationRule.dynamic(ActivationScheme.fp8PerToken(scaleBound(config)))));
       case "compressed-tensors" -> new CompressedTensorsConfig(config);
       case "gptq" -> gptq(config);
       case "awq" -> awq(config);
@@ -89,6 +89,17 @@ final class QuantConfigs {
         ScaledFormat.fp8(
             ScaleGrid.blocks(block.get(0), block.get(1)), ActivationRule.dynamic(scheme));
     return uniform(config, "fp8", powers ? format.withExponents() : format);
+  }
+
+  /** FBGEMM's bound; the default is that of the configuration's class in transformers. */
+  private static float scaleBound(ModelConfig config) {
+    float bound = (float) config.number("activation_scale_ub", 1200, 0);
+    if (!(bound > 0) || Float.isInfinite(bound)) {
+      throw config.bad(
+          "has %s for activation_scale_ub, which must be a positive f32"
+              .formatted(config.shown("activation_scale_ub")));
+    }
+    return bound;
   }
 
   private static QuantConfig gptq(ModelConfig config) {

@@ -132,12 +132,12 @@ final class QuantFormatsTest {
     cases.add(
         new Case(
             "fbgemm_fp8",
-            "{'quant_method':'fbgemm_fp8','activation_scale_ub':1200.0}",
+            "{'quant_method':'fbgemm_fp8','activation_scale_ub':750.5}",
             QuantMaker.grid(false, Scales.F32, "weight_scale", 1, ALL, 2),
             24,
             40,
             "e4m3 per 1xk, f32 scales",
-            "e4m3 per token"));
+            "e4m3 per token, of magnitudes up to 750.5"));
     cases.add(
         new Case(
             "compressed-tensors fp8 block",

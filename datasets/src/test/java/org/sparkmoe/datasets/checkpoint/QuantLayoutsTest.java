@@ -243,7 +243,8 @@ final class QuantLayoutsTest {
     write(writer);
     MoeLayer layer = Synthetic.open(folder).layer(0);
     assertThat(layer.formats().in().label()).isEqualTo("e4m3 per 1xk, f32 scales");
-    assertThat(layer.schemes().input().scheme().label()).isEqualTo("e4m3 per token");
+    assertThat(layer.schemes().input().scheme().label())
+        .isEqualTo("e4m3 per token, of magnitudes up to 1200.0");
     assertThat(layer.schemes().sharedInput()).isEqualTo(ScaledScheme.NONE);
     try (LayerTensors tensors = layer.open(Synthetic.CONF);
         Arena arena = Arena.ofConfined()) {

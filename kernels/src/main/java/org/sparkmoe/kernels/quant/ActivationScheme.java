@@ -11,8 +11,12 @@ import org.sparkmoe.kernels.tensor.ScaleType;
  * @param granularity how many values share one scale
  * @param block values per scale where the granularity is {@link Granularity#BLOCK}, else 0
  * @param scales type of the scales that travel with the rows
+ * @param mostPeak where the scale comes from the largest magnitude of a token, a larger one counts
+ *     as this, and values beyond it saturate: FBGEMM's {@code activation_scale_ub}; infinite
+ *     without
  */
-public record ActivationScheme(Codes codes, Granularity granularity, int block, ScaleType scales)
+public record ActivationScheme(
+    Codes codes, Granularity granularity, int block, ScaleType scales, float mostPeak)
     implements Serializable {
 
   /** Element types. */
@@ -88,6 +92,15 @@ public record ActivationScheme(Codes codes, Granularity granularity, int block, 
     if (!known) {
       throw new IllegalArgumentException(scales + " scales per " + granularity);
     }
+    boolean limited = mostPeak != Float.POSITIVE_INFINITY;
+    if (limited && (!(mostPeak > 0) || granularity != Granularity.TOKEN)) {
+      throw new IllegalArgumentException("peaks up to " + mostPeak + " per " + granularity);
+    }
+  }
+
+  /** A scheme without a limit to the magnitudes that scales are made of. */
+  public ActivationScheme(Codes codes, Granularity granularity, int block, ScaleType scales) {
+    this(codes, granularity, block, scales, Float.POSITIVE_INFINITY);
   }
 
   /** INT8 with one f32 scale per tensor or per token. */
@@ -103,6 +116,11 @@ public record ActivationScheme(Codes codes, Granularity granularity, int block, 
   /** FP8 (e4m3) with one f32 scale per tensor or per token. */
   public static ActivationScheme fp8(Granularity granularity) {
     return new ActivationScheme(Codes.E4M3, granularity, 0, ScaleType.F32);
+  }
+
+  /** FP8 (e4m3) with one f32 scale per token, of magnitudes up to {@code mostPeak}. */
+  public static ActivationScheme fp8PerToken(float mostPeak) {
+    return new ActivationScheme(Codes.E4M3, Granularity.TOKEN, 0, ScaleType.F32, mostPeak);
   }
 
   /** FP8 (e4m3) with one scale per {@code block} values, f32 or a power of two (E8M0). */
@@ -152,7 +170,11 @@ public record ActivationScheme(Codes codes, Granularity granularity, int block, 
     String text =
         switch (granularity) {
           case NONE -> "f32";
-          case TENSOR, TOKEN -> codes + " per " + granularity;
+          case TENSOR -> codes + " per " + granularity;
+          case TOKEN ->
+              mostPeak == Float.POSITIVE_INFINITY
+                  ? codes + " per " + granularity
+                  : "%s per %s, of magnitudes up to %s".formatted(codes, granularity, mostPeak);
           case BLOCK -> "%s per %d values, %s scales".formatted(codes, block, scales);
         };
     return text.toLowerCase(Locale.ROOT);

@@ -16,6 +16,8 @@ import org.sparkmoe.kernels.tensor.ScaleType;
  *   <li>INT8: {@code max(amax, 1e-10) / 127};
  *   <li>FP8 per token: {@code max(amax / 448, 1 / (448 · 512))}; per tensor or block: {@code
  *       max(amax, 1e-10) / 448};
+ *   <li>per token, where the scheme bounds magnitudes: of {@code min(amax, bound)}; this is what
+ *       FBGEMM's and vLLM's kernels make of {@code scale_ub};
  *   <li>FP8 with E8M0 scales: of {@code max(amax, 1e-10) / 448} the next power of two upwards;
  *   <li>NVFP4: of {@code amax / (6 · tensor scale)} the e4m3 value, times the tensor scale; the
  *       tensor scale of values up to amax is {@code max(amax, 1e-10) / (448 · 6)}.
@@ -34,7 +36,7 @@ final class ScaleRule {
 
   /** The scale as it travels: the bits of an f32, or a byte. */
   static int code(ActivationScheme scheme, float tensorScale, float amax) {
-    float checked = Float.isInfinite(amax) ? Float.NaN : amax;
+    float checked = Float.isInfinite(amax) ? Float.NaN : Math.min(amax, scheme.mostPeak());
     float max = scheme.codes().max();
     return switch (scheme.scales()) {
       case E4M3 -> E4m3.encode(checked / (max * tensorScale));

@@ -115,6 +115,19 @@ final class ActivationCodecTest {
     assertThat(roundTrip(powers, 4, 449, 34, 1, 1.0625f)).containsExactly(448, 32, 1, 1);
   }
 
+  /** A scale of at most bound / 448, so that what is larger saturates at the bound. */
+  @Test
+  void aBoundOnMagnitudesKeepsOutliersFromTheScale() {
+    ActivationCodec bounded = ActivationCodec.of(ActivationScheme.fp8PerToken(448));
+    assertThat(roundTrip(bounded, 4, 4480, 17, 19, -5000)).containsExactly(448, 16, 20, -448);
+    ActivationCodec token = ActivationCodec.of(ActivationScheme.fp8(Granularity.TOKEN));
+    float[] small = {1.5f, -0.003f, 400};
+    assertThat(roundTrip(bounded, 3, small)).containsExactly(roundTrip(token, 3, small));
+    assertThat(roundTrip(bounded, 2, 1, Float.POSITIVE_INFINITY)).containsOnly(Float.NaN);
+    assertThatThrownBy(() -> ActivationScheme.fp8PerToken(Float.NaN))
+        .hasMessageContaining("peaks up to NaN per TOKEN");
+  }
+
   @Test
   void nvfp4MultipliesBlockAndTensorScale() {
     ActivationCodec codec = ActivationCodec.perTensor(ActivationScheme.NVFP4, 0.5f);
