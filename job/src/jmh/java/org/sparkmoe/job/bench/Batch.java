@@ -44,9 +44,14 @@ record Batch(int tokens, MemorySegment x, MemorySegment out, int[] rows) {
 
   /** Experts with at least one token. */
   int active() {
+    return activeUpTo(Integer.MAX_VALUE);
+  }
+
+  /** Experts with at least one token and at most {@code most}. */
+  int activeUpTo(int most) {
     int active = 0;
     for (int count : rows) {
-      active += count > 0 ? 1 : 0;
+      active += count > 0 && count <= most ? 1 : 0;
     }
     return active;
   }

@@ -31,6 +31,7 @@ final class Bench {
         case LAYER -> settings.shapes().forEach(new LayerBench(settings, report)::run);
         case GEMM -> new GemmBench(settings, report).run();
         case SCALING -> settings.shapes().forEach(new ScalingBench(settings, report)::run);
+        case QUANT -> settings.shapes().forEach(new QuantBench(settings, report)::run);
         case MEMORY -> settings.shapes().forEach(new MemoryBench(settings, report)::run);
         case JOB -> settings.shapes().forEach(new JobBench(settings, report)::run);
         case SQL -> new SqlBench(settings, report).run();

@@ -55,9 +55,9 @@ final class BenchCommand implements Callable<Integer> {
       defaultValue = "all",
       description =
           "What to measure: layer (beside all peers), gemm (one product beside OpenBLAS), scaling"
-              + " (bf16 weights, twice the tokens, twice the experts), memory, job (the Spark job"
-              + " beside its own kernels), sql (SQL functions beside the job's batches). Default:"
-              + " all.")
+              + " (bf16 weights, twice the tokens, twice the experts), quant (quantized weights"
+              + " beside bf16 and f32), memory, job (the Spark job beside its own kernels), sql"
+              + " (SQL functions beside the job's batches). Default: all.")
   private List<String> parts;
 
   @Option(

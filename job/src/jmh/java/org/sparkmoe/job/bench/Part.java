@@ -10,6 +10,8 @@ enum Part {
   GEMM,
   /** What bf16 weights, twice the tokens and twice the experts cost. */
   SCALING,
+  /** Quantized weights beside bf16 and f32. */
+  QUANT,
   /** What our layer holds, packed and while it runs. */
   MEMORY,
   /** The whole Spark job beside its own kernels. */

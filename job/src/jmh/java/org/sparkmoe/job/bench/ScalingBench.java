@@ -109,8 +109,7 @@ final class ScalingBench {
     try (Bandwidth bandwidth = new Bandwidth(settings.threads())) {
       List<Timing> times =
           Rounds.of(List.of(() -> layer.run(batch), bandwidth::run), settings.seconds());
-      double bytes =
-          (double) batch.active() * weights.dtype().bytes(weights.shape().expertValues());
+      double bytes = (double) batch.active() * weights.expertBytes();
       return Figures.percent(bytes / times.getFirst().median() / bandwidth.rate(times.getLast()));
     }
   }

@@ -3,12 +3,14 @@ package org.sparkmoe.kernels.bench;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
+import java.util.Arrays;
 import java.util.Optional;
 import java.util.stream.LongStream;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.layer.LayerWeights;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.Weight;
 
 /**
  * Random weights outside the heap. Peers compute in f32: they see the stored values widened, so
@@ -22,8 +24,16 @@ public final class RandomLayer implements LayerWeights, AutoCloseable {
   private final Shape shape;
   private final Matrix router;
   private final float[] routerBias;
-  private final Matrix[][] stored;
+  private final Weight[][] stored;
   private final Matrix[][] wide;
+
+  private RandomLayer(Shape shape) {
+    this.shape = shape;
+    this.router = random(shape.experts(), shape.hidden(), DType.F32, -1);
+    this.routerBias = new float[shape.experts()];
+    this.stored = new Weight[shape.experts()][];
+    this.wide = new Matrix[shape.experts()][];
+  }
 
   /**
    * Random weights.
@@ -32,21 +42,32 @@ public final class RandomLayer implements LayerWeights, AutoCloseable {
    * @param withWide whether peers will ask for {@link #wide}
    */
   public RandomLayer(Shape shape, DType dtype, boolean withWide) {
-    this.shape = shape;
+    this(shape);
     int hidden = shape.hidden();
     int inner = shape.intermediate();
-    this.router = random(shape.experts(), hidden, DType.F32, -1);
-    this.routerBias = new float[shape.experts()];
-    this.stored = new Matrix[shape.experts()][];
-    this.wide = new Matrix[shape.experts()][];
+    for (int e = 0; e < shape.experts(); e++) {
+      Matrix[] plain = {
+        random(inner, hidden, dtype, 3L * e),
+        random(inner, hidden, dtype, 3L * e + 1),
+        random(hidden, inner, dtype, 3L * e + 2)
+      };
+      stored[e] = plain;
+      wide[e] = withWide && dtype != DType.F32 ? widen(plain) : plain;
+    }
+  }
+
+  /** Random weights, quantized or not, without {@link #wide} ones. */
+  public RandomLayer(Shape shape, Stored as) {
+    this(shape);
+    int hidden = shape.hidden();
+    int inner = shape.intermediate();
     for (int e = 0; e < shape.experts(); e++) {
       stored[e] =
-          new Matrix[] {
-            random(inner, hidden, dtype, 3L * e),
-            random(inner, hidden, dtype, 3L * e + 1),
-            random(hidden, inner, dtype, 3L * e + 2)
+          new Weight[] {
+            as.random(inner, hidden, arena, 3L * e),
+            as.random(inner, hidden, arena, 3L * e + 1),
+            as.random(hidden, inner, arena, 3L * e + 2)
           };
-      wide[e] = withWide && dtype != DType.F32 ? widen(stored[e]) : stored[e];
     }
   }
 
@@ -64,11 +85,6 @@ public final class RandomLayer implements LayerWeights, AutoCloseable {
     return ExpertWeights.gated(stored[id][0], stored[id][1], stored[id][2]);
   }
 
-  /** How the experts are stored. */
-  public DType dtype() {
-    return stored[0][0].dtype();
-  }
-
   /** From now on the router's bias is that of {@code routing}. */
   public void route(RoutingKind routing) {
     System.arraycopy(routing.biases(shape.experts()), 0, routerBias, 0, routerBias.length);
@@ -79,9 +95,14 @@ public final class RandomLayer implements LayerWeights, AutoCloseable {
     return wide[expert];
   }
 
+  /** Bytes of an expert as stored. */
+  public long expertBytes() {
+    return Arrays.stream(stored[0]).mapToLong(Weight::bytes).sum();
+  }
+
   /** Bytes of the experts as stored. */
   public long storedBytes() {
-    return shape.experts() * shape.expertValues() * dtype().bytes();
+    return shape.experts() * expertBytes();
   }
 
   @Override

@@ -21,11 +21,13 @@ public enum Stored {
   FP8_CHANNEL,
   FP8_BLOCK,
   INT8_CHANNEL,
-  MXFP4;
+  MXFP4,
+  NVFP4;
 
   private static final int E8M0_OF_ONE = 127;
 
-  private WeightFormat format() {
+  /** What the elements and their scales are. */
+  public WeightFormat format() {
     return switch (this) {
       case F32 -> DType.F32;
       case BF16 -> DType.BF16;
@@ -34,6 +36,7 @@ public enum Stored {
       case FP8_BLOCK -> QuantFormat.of(CodeType.E4M3, ScaleType.F32, 128, 128);
       case INT8_CHANNEL -> QuantFormat.of(CodeType.INT8, ScaleType.F32, 1, QuantFormat.ALL);
       case MXFP4 -> QuantFormat.of(CodeType.E2M1, ScaleType.E8M0, 1, 32);
+      case NVFP4 -> QuantFormat.of(CodeType.E2M1, ScaleType.E4M3, 1, 16);
     };
   }
 
@@ -67,7 +70,7 @@ public enum Stored {
         case F32 -> DType.F32.set(scales, i, scale);
         case BF16 -> DType.BF16.set(scales, i, scale);
         case F16 -> DType.F16.set(scales, i, scale);
-        case E4M3 -> scales.set(ValueLayout.JAVA_BYTE, i, (byte) E4m3.encode((float) (1 + i % 7)));
+        case E4M3 -> scales.set(ValueLayout.JAVA_BYTE, i, (byte) E4m3.encode((1 + i % 7) / 64f));
         case E8M0 -> scales.set(ValueLayout.JAVA_BYTE, i, (byte) (E8M0_OF_ONE - 8 - i % 3));
       }
     }
