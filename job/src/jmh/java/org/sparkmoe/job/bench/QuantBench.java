@@ -10,7 +10,6 @@ import org.sparkmoe.kernels.bench.RandomLayer;
 import org.sparkmoe.kernels.bench.RoutingKind;
 import org.sparkmoe.kernels.bench.Shape;
 import org.sparkmoe.kernels.bench.Stored;
-import org.sparkmoe.kernels.tensor.DType;
 
 /**
  * Whole layers with quantized weights and f32 activations beside the same layers in f32 and bf16.
@@ -56,7 +55,7 @@ final class QuantBench {
     long values = shape.experts() * shape.expertValues();
     long bits = 0;
     for (Stored stored : Stored.values()) {
-      bits += stored.format() instanceof DType dtype ? dtype.bytes() * (long) Byte.SIZE : Byte.SIZE;
+      bits += stored.bits();
     }
     return 2 * values * bits / Byte.SIZE;
   }

@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.layer.LayerWeights;
@@ -61,14 +62,16 @@ public final class RandomLayer implements LayerWeights, AutoCloseable {
     this(shape);
     int hidden = shape.hidden();
     int inner = shape.intermediate();
-    for (int e = 0; e < shape.experts(); e++) {
-      stored[e] =
-          new Weight[] {
-            as.random(inner, hidden, arena, 3L * e),
-            as.random(inner, hidden, arena, 3L * e + 1),
-            as.random(hidden, inner, arena, 3L * e + 2)
-          };
-    }
+    IntStream.range(0, shape.experts())
+        .parallel()
+        .forEach(
+            e ->
+                stored[e] =
+                    new Weight[] {
+                      as.random(inner, hidden, arena, 3L * e),
+                      as.random(inner, hidden, arena, 3L * e + 1),
+                      as.random(hidden, inner, arena, 3L * e + 2)
+                    });
   }
 
   public Shape shape() {

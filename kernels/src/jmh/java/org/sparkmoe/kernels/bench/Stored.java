@@ -2,16 +2,12 @@ package org.sparkmoe.kernels.bench;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import org.sparkmoe.kernels.tensor.CodeType;
+import java.util.Optional;
+import org.sparkmoe.kernels.quant.weight.WeightQuantizer;
 import org.sparkmoe.kernels.tensor.DType;
-import org.sparkmoe.kernels.tensor.E4m3;
 import org.sparkmoe.kernels.tensor.Matrix;
-import org.sparkmoe.kernels.tensor.QuantFormat;
-import org.sparkmoe.kernels.tensor.QuantizedMatrix;
 import org.sparkmoe.kernels.tensor.ScaleType;
 import org.sparkmoe.kernels.tensor.Weight;
-import org.sparkmoe.kernels.tensor.WeightFormat;
 
 /** How the weights of a benchmark are stored. */
 public enum Stored {
@@ -24,56 +20,47 @@ public enum Stored {
   MXFP4,
   NVFP4;
 
-  private static final int E8M0_OF_ONE = 127;
-
-  /** What the elements and their scales are. */
-  public WeightFormat format() {
+  private Optional<WeightQuantizer> quantizer() {
     return switch (this) {
-      case F32 -> DType.F32;
-      case BF16 -> DType.BF16;
-      case W4A16_G128 -> QuantFormat.of(CodeType.UINT4, ScaleType.BF16, 1, 128);
-      case FP8_CHANNEL -> QuantFormat.of(CodeType.E4M3, ScaleType.F32, 1, QuantFormat.ALL);
-      case FP8_BLOCK -> QuantFormat.of(CodeType.E4M3, ScaleType.F32, 128, 128);
-      case INT8_CHANNEL -> QuantFormat.of(CodeType.INT8, ScaleType.F32, 1, QuantFormat.ALL);
-      case MXFP4 -> QuantFormat.of(CodeType.E2M1, ScaleType.E8M0, 1, 32);
-      case NVFP4 -> QuantFormat.of(CodeType.E2M1, ScaleType.E4M3, 1, 16);
+      case F32, BF16 -> Optional.empty();
+      case W4A16_G128 -> Optional.of(WeightQuantizer.uint4PerGroup(128, ScaleType.BF16));
+      case FP8_CHANNEL -> Optional.of(WeightQuantizer.fp8PerChannel());
+      case FP8_BLOCK -> Optional.of(WeightQuantizer.fp8PerBlock());
+      case INT8_CHANNEL -> Optional.of(WeightQuantizer.int8PerChannel());
+      case MXFP4 -> Optional.of(WeightQuantizer.mxfp4());
+      case NVFP4 -> Optional.of(WeightQuantizer.nvfp4());
     };
   }
 
-  /** A random matrix of N × K. */
+  /** How the weights are, before they are quantized. */
+  private DType plain() {
+    return this == BF16 ? DType.BF16 : DType.F32;
+  }
+
+  /** Bits of an element, without its scale. */
+  public int bits() {
+    return quantizer()
+        .map(quantizer -> quantizer.format().codes().bits())
+        .orElse(plain().bytes() * Byte.SIZE);
+  }
+
+  /**
+   * A random weight of N × K, quantized where it is to be: codes come as often as in a checkpoint,
+   * which matters because CPUs are slow with subnormal numbers.
+   */
   Weight random(int rows, int cols, Arena arena, long seed) {
-    return switch (format()) {
-      case DType dtype -> {
-        MemorySegment data = arena.allocate(dtype.bytes(rows, cols), 64);
-        RandomValues.fill(data, dtype, 1 / Math.sqrt(cols), seed);
-        yield new Matrix(data, dtype, rows, cols);
-      }
-      case QuantFormat quantized -> random(quantized, rows, cols, arena, seed);
-    };
+    Optional<WeightQuantizer> quantizer = quantizer();
+    if (quantizer.isEmpty()) {
+      return plain(rows, cols, arena, seed);
+    }
+    try (Arena scratch = Arena.ofShared()) {
+      return quantizer.get().quantize(plain(rows, cols, scratch, seed), arena);
+    }
   }
 
-  private static QuantizedMatrix random(
-      QuantFormat format, int rows, int cols, Arena arena, long seed) {
-    MemorySegment codes = arena.allocate(rows * format.codes().bytes(cols), 64);
-    RandomValues.fill(codes.asSlice(0, codes.byteSize() / 2 * 2), DType.BF16, 1, seed);
-    for (long i = 0; i < codes.byteSize(); i++) {
-      boolean nan = (codes.get(ValueLayout.JAVA_BYTE, i) & E4m3.NAN) == E4m3.NAN;
-      if (format.codes() == CodeType.E4M3 && nan) {
-        codes.set(ValueLayout.JAVA_BYTE, i, (byte) 0);
-      }
-    }
-    long count = format.scaleCount(rows, cols);
-    MemorySegment scales = arena.allocate(count * format.scales().bytes(), 64);
-    for (long i = 0; i < count; i++) {
-      float scale = (1 + i % 7) / 4096f;
-      switch (format.scales()) {
-        case F32 -> DType.F32.set(scales, i, scale);
-        case BF16 -> DType.BF16.set(scales, i, scale);
-        case F16 -> DType.F16.set(scales, i, scale);
-        case E4M3 -> scales.set(ValueLayout.JAVA_BYTE, i, (byte) E4m3.encode((1 + i % 7) / 64f));
-        case E8M0 -> scales.set(ValueLayout.JAVA_BYTE, i, (byte) (E8M0_OF_ONE - 8 - i % 3));
-      }
-    }
-    return QuantizedMatrix.of(codes, format, rows, cols, scales);
+  private Matrix plain(int rows, int cols, Arena arena, long seed) {
+    MemorySegment data = arena.allocate(plain().bytes((long) rows * cols), 64);
+    RandomValues.fill(data, plain(), 1 / Math.sqrt(cols), seed);
+    return new Matrix(data, plain(), rows, cols);
   }
 }

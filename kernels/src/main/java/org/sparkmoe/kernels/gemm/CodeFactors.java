@@ -2,6 +2,7 @@ package org.sparkmoe.kernels.gemm;
 
 import static jdk.incubator.vector.VectorOperators.LSHL;
 import static jdk.incubator.vector.VectorOperators.LSHR;
+import static org.sparkmoe.kernels.simd.Simd.FLOATS;
 import static org.sparkmoe.kernels.simd.Simd.INTS;
 import static org.sparkmoe.kernels.simd.Simd.LANES;
 
@@ -24,6 +25,12 @@ final class CodeFactors {
   /** Values of a group: 32 factors, 32 zero points. */
   static final int VALUES = 2 * Panels.WIDTH;
 
+  /** Groups of a panel for which there is room. */
+  static final int MOST_GROUPS = 512;
+
+  /** Values of scratch: 128 KiB. */
+  static final int SCRATCH_VALUES = MOST_GROUPS * VALUES;
+
   private static final int WIDTH = Panels.WIDTH;
   private static final int HALF = WIDTH / 2;
   private static final int HIGH = 0xFFFF0000;
@@ -33,94 +40,147 @@ final class CodeFactors {
 
   private CodeFactors() {}
 
+  /** Bytes of {@code groups} groups. */
+  static long bytes(int groups) {
+    return (long) groups * VALUES * Float.BYTES;
+  }
+
   /**
-   * Widens the scales and zero points of a group.
+   * Widens the scales and zero points of some groups.
    *
-   * @param to receives {@link #VALUES} f32 from byte {@code toByte}
+   * @param group the first
+   * @param count how many
+   * @param to receives {@link #VALUES} f32 a group from byte {@code toByte}
    */
-  static void expand(CodePanels w, int panel, int group, MemorySegment to, long toByte) {
+  static void expand(CodePanels w, int panel, int group, int count, MemorySegment to, long toByte) {
     long first = ((long) panel * w.format().groups(w.cols()) + group) * WIDTH;
-    scales(w, first, to, toByte);
-    CodeType codes = w.format().codes();
-    if (codes == CodeType.UINT4 || codes == CodeType.UINT8) {
-      zeros(w, first, to, toByte + WIDTH * Float.BYTES);
+    scales(w, first, count, to, toByte);
+    if (w.format().codes() == CodeType.UINT4 || w.format().codes() == CodeType.UINT8) {
+      for (int i = 0; i < count; i++) {
+        zeros(w, first + (long) i * WIDTH, to, toByte + bytes(i) + WIDTH * Float.BYTES);
+      }
     }
   }
 
-  private static void scales(CodePanels w, long first, MemorySegment to, long toByte) {
-    if ((float) w.global() == w.global()) {
-      // f32 · f32 fits f64: rounding it to f32 is what a product of f32 does
-      inRegisters(w, first, (float) w.global(), to, toByte);
-    } else if (w.scaleOfCodeOrNull() != null) {
-      byName(w, first, to, toByte);
-    } else {
-      oneByOne(w, first, to, toByte);
-    }
-  }
-
-  private static void byName(CodePanels w, long first, MemorySegment to, long toByte) {
-    float[] scaleOfCode = w.scaleOfCodeOrNull();
-    MemorySegment scales = w.scales();
-    for (int n = 0; n < WIDTH; n++) {
-      int code = scales.get(ValueLayout.JAVA_BYTE, first + n) & 0xFF;
-      to.set(DType.LE_FLOAT, toByte + (long) n * Float.BYTES, scaleOfCode[code]);
-    }
-  }
-
-  private static void inRegisters(
-      CodePanels w, long first, float global, MemorySegment to, long toByte) {
+  /** One loop for each type: a loop that meets several makes objects of its registers. */
+  private static void scales(CodePanels w, long first, int count, MemorySegment to, long toByte) {
     ScaleType type = w.format().scales();
-    long from = first * type.bytes();
-    float lift = w.lift();
-    for (int lane = 0; lane < HALF; lane += LANES) {
-      FloatVector low = low(type, w.scales(), from, lane);
-      FloatVector high = high(type, w.scales(), from, lane);
-      store(low.mul(global).mul(lift), to, toByte, lane);
-      store(high.mul(global).mul(lift), to, toByte, lane + HALF);
+    if (w.scaleOfCodeOrNull() != null) {
+      byName(w, first, count, to, toByte);
+    } else if (type.bytes() > 1 && rest(w.global()) != 0) {
+      oneByOne(w, first, count, to, toByte);
+    } else {
+      switch (type) {
+        case F32 -> f32(w, first, count, to, toByte);
+        case BF16 -> bf16(w, first, count, to, toByte);
+        case F16 -> f16(w, first, count, to, toByte);
+        case E4M3 -> e4m3(w, first, count, to, toByte);
+        case E8M0 -> e8m0(w, first, count, to, toByte);
+      }
     }
   }
 
-  /** Scales of outputs from {@code lane}. */
-  private static FloatVector low(ScaleType type, MemorySegment scales, long from, int lane) {
-    return switch (type) {
-      case F32 -> load(scales, from + 4L * lane).reinterpretAsFloats();
-      case BF16 -> load(scales, from + 4L * lane).lanewise(LSHL, 16).reinterpretAsFloats();
-      case F16 -> PanelWidener.f16ToFloat(load(scales, from + 4L * lane));
-      case E4M3 -> e4m3(scales, from + lane);
-      case E8M0 -> e8m0(scales, from + lane);
-    };
+  /** What f32 leaves of a global scale. */
+  private static float rest(double global) {
+    return (float) (global - (float) global);
   }
 
-  /** Scales of outputs from {@code lane + 16}. */
-  private static FloatVector high(ScaleType type, MemorySegment scales, long from, int lane) {
-    return switch (type) {
-      case F32 -> load(scales, from + 4L * (lane + HALF)).reinterpretAsFloats();
-      case BF16 -> load(scales, from + 4L * lane).and(HIGH).reinterpretAsFloats();
-      case F16 -> PanelWidener.f16ToFloat(load(scales, from + 4L * lane).lanewise(LSHR, 16));
-      case E4M3 -> e4m3(scales, from + lane + HALF);
-      case E8M0 -> e8m0(scales, from + lane + HALF);
-    };
+  /**
+   * Whether f32 arithmetic makes {@code scale · global}, rounded once, of a scale; it does of every
+   * one where global is an f32, because then f64 holds the product.
+   */
+  static boolean isExact(float scale, double global) {
+    float high = (float) global;
+    return Math.fma(scale, high, scale * rest(global)) == (float) (scale * global);
   }
 
-  private static FloatVector e4m3(MemorySegment scales, long from) {
-    return CodeValues.e4m3(CodeValues.signed(scales, from)).mul(CodeValues.E4M3_LIFT);
+  private static void byName(CodePanels w, long first, int count, MemorySegment to, long toByte) {
+    float[] scaleOfCode = w.scaleOfCodeOrNull();
+    for (int i = 0; i < count * WIDTH; i++) {
+      int code = w.scales().get(ValueLayout.JAVA_BYTE, first + i) & 0xFF;
+      to.set(DType.LE_FLOAT, place(toByte, i), scaleOfCode[code]);
+    }
   }
 
-  /** The exponent of f32; 0 stands for a subnormal. */
-  private static FloatVector e8m0(MemorySegment scales, long from) {
-    IntVector codes = CodeValues.unsigned(scales, from);
-    return codes
-        .lanewise(LSHL, 23)
-        .blend(LEAST_E8M0, codes.compare(VectorOperators.EQ, 0))
-        .reinterpretAsFloats();
-  }
-
-  private static void oneByOne(CodePanels w, long first, MemorySegment to, long toByte) {
+  private static void oneByOne(CodePanels w, long first, int count, MemorySegment to, long toByte) {
     boolean pairs = w.format().scales().bytes() == Short.BYTES;
-    for (int n = 0; n < WIDTH; n++) {
-      long index = first + (pairs ? n % HALF * 2 + n / HALF : n);
+    for (int i = 0; i < count * WIDTH; i++) {
+      int n = i % WIDTH;
+      long index = first + i - n + (pairs ? n % HALF * 2 + n / HALF : n);
       float factor = (float) (w.format().scales().get(w.scales(), index) * w.global());
-      to.set(DType.LE_FLOAT, toByte + (long) n * Float.BYTES, factor * w.lift());
+      to.set(DType.LE_FLOAT, place(toByte, i), factor * w.lift());
+    }
+  }
+
+  /** The byte of factor {@code i}, counted through all groups. */
+  private static long place(long toByte, int i) {
+    return toByte + bytes(i / WIDTH) + (long) (i % WIDTH) * Float.BYTES;
+  }
+
+  private static void f32(CodePanels w, long first, int count, MemorySegment to, long toByte) {
+    MemorySegment scales = w.scales();
+    float high = (float) w.global();
+    float lift = w.lift();
+    for (int i = 0; i < count * WIDTH; i += LANES) {
+      FloatVector scale = load(scales, (first + i) * Float.BYTES).reinterpretAsFloats();
+      store(scale.mul(high).mul(lift), to, place(toByte, i));
+    }
+  }
+
+  private static void bf16(CodePanels w, long first, int count, MemorySegment to, long toByte) {
+    MemorySegment scales = w.scales();
+    float high = (float) w.global();
+    float lift = w.lift();
+    for (int i = 0; i < count * HALF; i += LANES) {
+      IntVector pairs = load(scales, (first + 2L * i) * Short.BYTES);
+      FloatVector lower = pairs.lanewise(LSHL, 16).reinterpretAsFloats();
+      FloatVector upper = pairs.and(HIGH).reinterpretAsFloats();
+      long at = place(toByte, i / HALF * WIDTH + i % HALF);
+      store(lower.mul(high).mul(lift), to, at);
+      store(upper.mul(high).mul(lift), to, at + HALF * Float.BYTES);
+    }
+  }
+
+  private static void f16(CodePanels w, long first, int count, MemorySegment to, long toByte) {
+    MemorySegment scales = w.scales();
+    float high = (float) w.global();
+    float lift = w.lift();
+    for (int i = 0; i < count * HALF; i += LANES) {
+      IntVector pairs = load(scales, (first + 2L * i) * Short.BYTES);
+      FloatVector lower = PanelWidener.f16ToFloat(pairs);
+      FloatVector upper = PanelWidener.f16ToFloat(pairs.lanewise(LSHR, 16));
+      long at = place(toByte, i / HALF * WIDTH + i % HALF);
+      store(lower.mul(high).mul(lift), to, at);
+      store(upper.mul(high).mul(lift), to, at + HALF * Float.BYTES);
+    }
+  }
+
+  private static void e4m3(CodePanels w, long first, int count, MemorySegment to, long toByte) {
+    MemorySegment scales = w.scales();
+    FloatVector high = FloatVector.broadcast(FLOATS, (float) w.global());
+    float rest = rest(w.global());
+    float lift = w.lift();
+    for (int i = 0; i < count * WIDTH; i += LANES) {
+      FloatVector small = CodeValues.e4m3(CodeValues.signed(scales, first + i));
+      FloatVector scale = small.mul(CodeValues.E4M3_LIFT);
+      store(scale.fma(high, scale.mul(rest)).mul(lift), to, place(toByte, i));
+    }
+  }
+
+  private static void e8m0(CodePanels w, long first, int count, MemorySegment to, long toByte) {
+    MemorySegment scales = w.scales();
+    FloatVector high = FloatVector.broadcast(FLOATS, (float) w.global());
+    float rest = rest(w.global());
+    float lift = w.lift();
+    for (int i = 0; i < count * WIDTH; i += LANES) {
+      IntVector codes = CodeValues.unsigned(scales, first + i);
+      // the exponent of f32; 0 stands for a subnormal
+      FloatVector scale =
+          codes
+              .lanewise(LSHL, 23)
+              .blend(LEAST_E8M0, codes.compare(VectorOperators.EQ, 0))
+              .reinterpretAsFloats();
+      store(scale.fma(high, scale.mul(rest)).mul(lift), to, place(toByte, i));
     }
   }
 
@@ -131,13 +191,13 @@ final class CodeFactors {
           w.zerosOrNull() == null
               ? IntVector.broadcast(INTS, codes.zero())
               : CodeValues.unsigned(w.zerosOrNull(), first + lane);
-      store(CodeValues.zeros(codes, lane >= HALF, zeros), to, toByte, lane);
+      long at = toByte + (long) lane * Float.BYTES;
+      store(CodeValues.zeros(codes, lane >= HALF, zeros), to, at);
     }
   }
 
-  private static void store(FloatVector values, MemorySegment to, long toByte, int lane) {
-    long at = toByte + (long) lane * Float.BYTES;
-    values.intoMemorySegment(to, at, ByteOrder.LITTLE_ENDIAN);
+  private static void store(FloatVector values, MemorySegment to, long atByte) {
+    values.intoMemorySegment(to, atByte, ByteOrder.LITTLE_ENDIAN);
   }
 
   private static IntVector load(MemorySegment values, long fromByte) {

@@ -71,7 +71,7 @@ final class CodePacker {
         w.global(),
         w.format().zeros() ? zeros : null,
         w.format().ordered() ? groups : null,
-        w.format().scales().bytes() == 1 ? scaleOfCode(w, lift) : null,
+        needsNames(w) ? scaleOfCode(w, lift) : null,
         lift,
         sizes.all());
   }
@@ -151,15 +151,28 @@ final class CodePacker {
     return (float) (type.get(scales, index) * global);
   }
 
-  private static float[] scaleOfCode(QuantizedMatrix w, float lift) {
-    byte[] codes = new byte[256];
-    for (int code = 0; code < codes.length; code++) {
-      codes[code] = (byte) code;
+  /** Whether scales are bytes, and one of them has no factor that f32 arithmetic makes of it. */
+  private static boolean needsNames(QuantizedMatrix w) {
+    if (w.format().scales().bytes() > 1) {
+      return false;
     }
-    float[] factors = new float[codes.length];
+    for (int code = 0; code < 256; code++) {
+      float scale = (float) scale(w, code);
+      if (Float.isFinite(scale) && !CodeFactors.isExact(scale, w.global())) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private static double scale(QuantizedMatrix w, int code) {
+    return w.format().scales().get(MemorySegment.ofArray(new byte[] {(byte) code}), 0);
+  }
+
+  private static float[] scaleOfCode(QuantizedMatrix w, float lift) {
+    float[] factors = new float[256];
     for (int code = 0; code < factors.length; code++) {
-      factors[code] =
-          factor(w.format().scales(), MemorySegment.ofArray(codes), code, w.global()) * lift;
+      factors[code] = (float) (scale(w, code) * w.global()) * lift;
     }
     return factors;
   }

@@ -21,7 +21,8 @@ import org.sparkmoe.kernels.tensor.QuantFormat;
  * @param zerosOrNull panels × groups × 32 bytes and {@link #SLACK}, where the format has zero
  *     points
  * @param groupOfOrNull K ints, where the format is ordered
- * @param scaleOfCodeOrNull where a scale is a byte, the factor it stands for, by code
+ * @param scaleOfCodeOrNull the factor that a byte of a scale stands for, where {@link CodeFactors}
+ *     would miss one by a bit
  * @param lift the power of two that factors are multiplied by, because {@link CodeValues} leaves
  *     codes that much smaller
  * @param bytes of all segments

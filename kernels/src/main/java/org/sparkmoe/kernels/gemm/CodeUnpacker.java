@@ -3,9 +3,11 @@ package org.sparkmoe.kernels.gemm;
 import static org.sparkmoe.kernels.simd.Simd.LANES;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import org.sparkmoe.kernels.tensor.CodeType;
 
 /** Unpacks a stretch of {@link CodePanels} to f32: each weight is what registers multiply by. */
 final class CodeUnpacker {
@@ -54,7 +56,7 @@ final class CodeUnpacker {
    *
    * @param to receives depth × 32 f32 from byte {@code toByte}
    * @param stride bytes from one column's weights to the next column's
-   * @param factors scratch of {@link CodeFactors#VALUES} f32 from byte {@code factorsByte}
+   * @param factors scratch of {@link CodeFactors#SCRATCH_VALUES} f32 from byte {@code factorsByte}
    */
   static void unpack(
       CodePanels w,
@@ -66,20 +68,43 @@ final class CodeUnpacker {
       long stride,
       MemorySegment factors,
       long factorsByte) {
-    for (int first = k, end; first < k + depth; first = end) {
+    int groups = w.format().groups(w.cols());
+    if (w.format().ordered() && groups <= CodeFactors.MOST_GROUPS) {
+      CodeFactors.expand(w, panel, 0, groups, factors, factorsByte);
+      Run run =
+          new Run(w.codes(), w.byteOf(panel, k), depth, factors, factorsByte, to, toByte, stride);
+      for (int lane = 0; lane < HALF; lane += LANES) {
+        ordered(run, w, k, lane);
+      }
+      return;
+    }
+    // groups of an ordered matrix do not follow each other: each run makes its own
+    int most = w.format().ordered() ? 1 : CodeFactors.MOST_GROUPS;
+    int last = w.group(k + depth - 1);
+    int runs = 0;
+    for (int first = k, end; first < k + depth; first = end, runs++) {
       end = w.runEnd(first, k + depth);
-      CodeFactors.expand(w, panel, w.group(first), factors, factorsByte);
+      int place = runs % most;
+      if (place == 0) {
+        int group = w.group(first);
+        int count = most == 1 ? 1 : Math.min(most, last + 1 - group);
+        CodeFactors.expand(w, panel, group, count, factors, factorsByte);
+      }
+      long at = factorsByte + CodeFactors.bytes(place);
       long target = toByte + (first - k) * stride;
       long from = w.byteOf(panel, first);
-      Run run = new Run(w.codes(), from, end - first, factors, factorsByte, to, target, stride);
-      for (int lane = 0; lane < HALF; lane += LANES) {
-        switch (w.format().codes()) {
-          case E4M3 -> e4m3(run, lane, CodeValues.E4M3_LIFT / w.lift());
-          case INT8 -> int8(run, lane);
-          case UINT8 -> uint8(run, lane);
-          case UINT4 -> uint4(run, lane);
-          case E2M1 -> e2m1(run, lane);
-        }
+      unpack(w, new Run(w.codes(), from, end - first, factors, at, to, target, stride));
+    }
+  }
+
+  private static void unpack(CodePanels w, Run run) {
+    for (int lane = 0; lane < HALF; lane += LANES) {
+      switch (w.format().codes()) {
+        case E4M3 -> e4m3(run, lane, CodeValues.E4M3_LIFT / w.lift());
+        case INT8 -> int8(run, lane);
+        case UINT8 -> uint8(run, lane);
+        case UINT4 -> uint4(run, lane);
+        case E2M1 -> e2m1(run, lane);
       }
     }
   }
@@ -186,6 +211,44 @@ final class CodeUnpacker {
       IntVector pairs = CodeValues.unsigned(codes, from);
       store(CodeValues.e2m1Low(pairs).mul(low), to, at);
       store(CodeValues.e2m1High(pairs).mul(high), to, at + UPPER);
+    }
+  }
+
+  /**
+   * Neighbouring columns of act-order have different groups: factors are loaded for each column,
+   * and have been made for all groups before.
+   *
+   * @param run all columns, from {@code first} of the matrix; its factors are those of group 0
+   */
+  private static void ordered(Run run, CodePanels w, int first, int lane) {
+    boolean pairs = w.format().codes() == CodeType.UINT4;
+    MemorySegment codes = run.codes();
+    MemorySegment factors = run.factors();
+    MemorySegment to = run.to();
+    MemorySegment groupOf = w.groupOfOrNull();
+    long start = run.from() + lane;
+    long at = run.at() + (long) lane * Float.BYTES;
+    long target = run.toByte() + (long) lane * Float.BYTES;
+    int depth = run.depth();
+    long stride = run.stride();
+    for (int k = 0; k < depth; k++) {
+      int group = groupOf.get(ValueLayout.JAVA_INT, (long) (first + k) * Integer.BYTES);
+      long factor = at + CodeFactors.bytes(group);
+      FloatVector low = CodeValues.load(factors, factor);
+      FloatVector high = CodeValues.load(factors, factor + UPPER);
+      FloatVector zeroLow = CodeValues.load(factors, factor + ZEROS);
+      FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
+      long toByte = target + k * stride;
+      if (pairs) {
+        IntVector both = CodeValues.unsigned(codes, start + (long) k * HALF);
+        store(CodeValues.uint4Low(both, zeroLow).mul(low), to, toByte);
+        store(CodeValues.uint4High(both, zeroHigh).mul(high), to, toByte + UPPER);
+      } else {
+        long from = start + (long) k * WIDTH;
+        store(CodeValues.uint8(CodeValues.unsigned(codes, from), zeroLow).mul(low), to, toByte);
+        IntVector upper = CodeValues.unsigned(codes, from + HALF);
+        store(CodeValues.uint8(upper, zeroHigh).mul(high), to, toByte + UPPER);
+      }
     }
   }
 

@@ -41,10 +41,10 @@ final class FusedInt8 {
     for (int lane = 0; lane < HALF; lane += LANES) {
       long from = codesByte + lane;
       long at = factorsByte + (long) lane * Float.BYTES;
-      if (rows == 1) {
-        rows1(x, xFrom, codes, from, depth, factors, at, c, cFrom + lane);
-      } else {
-        rows4(x, xFrom, codes, from, depth, factors, at, c, cFrom + lane);
+      switch (rows) {
+        case 1 -> rows1(x, xFrom, codes, from, depth, factors, at, c, cFrom + lane);
+        case 2 -> rows2(x, xFrom, codes, from, depth, factors, at, c, cFrom + lane);
+        default -> rows4(x, xFrom, codes, from, depth, factors, at, c, cFrom + lane);
       }
     }
   }
@@ -88,6 +88,63 @@ final class FusedInt8 {
     }
     c0.intoArray(c, cFrom);
     c1.intoArray(c, cFrom + HALF);
+  }
+
+  private static void rows2(
+      float[] x,
+      int xFrom,
+      MemorySegment codes,
+      long codesByte,
+      int depth,
+      MemorySegment factors,
+      long at,
+      float[] c,
+      int cFrom) {
+    FloatVector low = CodeValues.load(factors, at);
+    FloatVector high = CodeValues.load(factors, at + UPPER);
+    FloatVector c00 = fromArray(FLOATS, c, cFrom);
+    FloatVector c01 = fromArray(FLOATS, c, cFrom + HALF);
+    FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
+    FloatVector c11 = fromArray(FLOATS, c, cFrom + WIDTH + HALF);
+    int whole = depth / 2 * 2;
+    for (int k = 0; k < whole; k += 2) {
+      long from = codesByte + (long) k * STEP;
+      FloatVector w0 = CodeValues.int8(CodeValues.signed(codes, from)).mul(low);
+      FloatVector w1 = CodeValues.int8(CodeValues.signed(codes, from + HALF)).mul(high);
+      int xk = xFrom + k * 2;
+      FloatVector x0 = broadcast(FLOATS, x[xk]);
+      c00 = x0.fma(w0, c00);
+      c01 = x0.fma(w1, c01);
+      FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
+      c10 = x1.fma(w0, c10);
+      c11 = x1.fma(w1, c11);
+      long next = codesByte + (long) (k + 1) * STEP;
+      FloatVector w2 = CodeValues.int8(CodeValues.signed(codes, next)).mul(low);
+      FloatVector w3 = CodeValues.int8(CodeValues.signed(codes, next + HALF)).mul(high);
+      int xNext = xFrom + (k + 1) * 2;
+      FloatVector x4 = broadcast(FLOATS, x[xNext]);
+      c00 = x4.fma(w2, c00);
+      c01 = x4.fma(w3, c01);
+      FloatVector x5 = broadcast(FLOATS, x[xNext + 1]);
+      c10 = x5.fma(w2, c10);
+      c11 = x5.fma(w3, c11);
+    }
+    for (int k = whole; k < depth; k++) {
+      long from = codesByte + (long) k * STEP;
+      FloatVector w0 = CodeValues.int8(CodeValues.signed(codes, from)).mul(low);
+      FloatVector w1 = CodeValues.int8(CodeValues.signed(codes, from + HALF)).mul(high);
+      int xk = xFrom + k * 2;
+      FloatVector x0 = broadcast(FLOATS, x[xk]);
+      c00 = x0.fma(w0, c00);
+      c01 = x0.fma(w1, c01);
+      FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
+      c10 = x1.fma(w0, c10);
+      c11 = x1.fma(w1, c11);
+    }
+    c00.intoArray(c, cFrom);
+    c01.intoArray(c, cFrom + HALF);
+    c10.intoArray(c, cFrom + WIDTH);
+    c11.intoArray(c, cFrom + WIDTH + HALF);
   }
 
   private static void rows4(

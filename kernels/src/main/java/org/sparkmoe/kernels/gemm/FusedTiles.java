@@ -41,6 +41,7 @@ final class FusedTiles {
       switch (rows) {
         case 8 -> rows8(x, xFrom, w, from, depth, c, cFrom + lane);
         case 4 -> rows4(x, xFrom, w, from, depth, c, cFrom + lane);
+        case 2 -> rows2(x, xFrom, w, from, depth, c, cFrom + lane);
         default -> rows1(x, xFrom, w, from, depth, c, cFrom + lane);
       }
     }
@@ -58,6 +59,30 @@ final class FusedTiles {
     }
     c0.intoArray(c, cFrom);
     c1.intoArray(c, cFrom + HALF);
+  }
+
+  private static void rows2(
+      float[] x, int xFrom, MemorySegment w, long wByte, int depth, float[] c, int cFrom) {
+    FloatVector c00 = fromArray(FLOATS, c, cFrom);
+    FloatVector c01 = fromArray(FLOATS, c, cFrom + HALF);
+    FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
+    FloatVector c11 = fromArray(FLOATS, c, cFrom + WIDTH + HALF);
+    for (int k = 0; k < depth; k++) {
+      IntVector pairs = load(w, wByte + (long) k * STEP);
+      FloatVector w0 = low(pairs);
+      FloatVector w1 = high(pairs);
+      int xk = xFrom + k * 2;
+      FloatVector x0 = broadcast(FLOATS, x[xk]);
+      c00 = x0.fma(w0, c00);
+      c01 = x0.fma(w1, c01);
+      FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
+      c10 = x1.fma(w0, c10);
+      c11 = x1.fma(w1, c11);
+    }
+    c00.intoArray(c, cFrom);
+    c01.intoArray(c, cFrom + HALF);
+    c10.intoArray(c, cFrom + WIDTH);
+    c11.intoArray(c, cFrom + WIDTH + HALF);
   }
 
   private static void rows4(

@@ -33,6 +33,9 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
   /** The most rows for which bf16 is widened in registers where those are few. */
   private static final int MOST_FUSED_ROWS = LANES >= 16 ? Integer.MAX_VALUE : 32;
 
+  /** Steps of k, up to whole groups, whose factors are made at once: 128 groups of 4 at most. */
+  private static final int FUSED_DEPTH = 512;
+
   /** The most rows for which codes become weights in registers: one tile. */
   private static final int MOST_CODE_ROWS = 4;
 
@@ -47,7 +50,8 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
       ThreadLocal.withInitial(
           () ->
               Arena.ofAuto()
-                  .allocate(FACTORS + DType.F32.bytes(CodeFactors.VALUES), Panels.ALIGNMENT));
+                  .allocate(
+                      FACTORS + DType.F32.bytes(CodeFactors.SCRATCH_VALUES), Panels.ALIGNMENT));
 
   /** With rows and sums in {@code ws}. */
   public static PanelProduct of(Workspace ws) {
@@ -123,29 +127,43 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
   }
 
   private void inRegisters(RowTiles x, CodePanels w, int panel, int sums) {
-    for (int k = 0, end; k < w.cols(); k = end) {
-      end = w.runEnd(k, w.cols());
-      CodeFactors.expand(w, panel, w.group(k), strip, FACTORS);
-      long source = w.byteOf(panel, k);
+    int group = Math.min(w.format().colSpan(), w.cols());
+    int stretch = Math.max(1, FUSED_DEPTH / group) * group;
+    for (int k = 0; k < w.cols(); k += stretch) {
+      int depth = Math.min(stretch, w.cols() - k);
+      CodeFactors.expand(w, panel, k / group, Math.ceilDiv(depth, group), strip, 0);
       for (int row = 0, tile; row < x.rows(); row += tile) {
         tile = Tiles.rows(x.rows() - row);
         int xFrom = x.from() + row * x.cols() + k * tile;
-        fused(w, tile, xFrom, source, end - k, sums + row * WIDTH);
+        fused(w, tile, xFrom, w.byteOf(panel, k), depth, group, sums + row * WIDTH);
       }
     }
   }
 
-  private void fused(CodePanels w, int tile, int x, long source, int depth, int c) {
+  private void fused(CodePanels w, int tile, int x, long from, int depth, int group, int c) {
     MemorySegment codes = w.codes();
     switch (w.format().codes()) {
-      case E4M3 ->
-          FusedE4m3.multiply(tile, floats, x, codes, source, depth, strip, FACTORS, floats, c);
-      case INT8 ->
-          FusedInt8.multiply(tile, floats, x, codes, source, depth, strip, FACTORS, floats, c);
       case UINT4 ->
-          FusedUint4.multiply(tile, floats, x, codes, source, depth, strip, FACTORS, floats, c);
-      case E2M1 ->
-          FusedE2m1.multiply(tile, floats, x, codes, source, depth, strip, FACTORS, floats, c);
+          FusedUint4.multiply(tile, floats, x, codes, from, depth, group, strip, floats, c);
+      case E2M1 -> FusedE2m1.multiply(tile, floats, x, codes, from, depth, group, strip, floats, c);
+      case E4M3 -> {
+        for (int k = 0; k < depth; k += group) {
+          int xk = x + k * tile;
+          long at = from + (long) k * w.step();
+          int run = Math.min(group, depth - k);
+          long factors = CodeFactors.bytes(k / group);
+          FusedE4m3.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
+        }
+      }
+      case INT8 -> {
+        for (int k = 0; k < depth; k += group) {
+          int xk = x + k * tile;
+          long at = from + (long) k * w.step();
+          int run = Math.min(group, depth - k);
+          long factors = CodeFactors.bytes(k / group);
+          FusedInt8.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
+        }
+      }
       case UINT8 -> throw new AssertionError("uint8 goes through a strip");
     }
   }

@@ -11,7 +11,7 @@ final class PanelStrip {
    *
    * @param to receives depth × 32 f32 from byte {@code toByte}
    * @param stride bytes from one column's weights to the next column's
-   * @param factors scratch of {@link CodeFactors#VALUES} f32 from byte {@code factorsByte}
+   * @param factors scratch of {@link CodeFactors#SCRATCH_VALUES} f32 from byte {@code factorsByte}
    */
   static void widen(
       PanelMatrix w,

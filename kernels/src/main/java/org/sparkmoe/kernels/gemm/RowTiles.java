@@ -5,9 +5,9 @@ import java.util.Arrays;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
- * Rows of X as the inner loops read them: in tiles of 8, 4 or 1 rows (see {@link Tiles#rows}), each
- * tile k-major, so that the values that meet the same weights stand side by side. Rows that only
- * fill a tile are 0 or garbage; nobody reads their results.
+ * Rows of X as the inner loops read them: in tiles of 8, 4, 2 or 1 rows (see {@link Tiles#rows}),
+ * each tile k-major, so that the values that meet the same weights stand side by side. Rows that
+ * only fill a tile are 0 or garbage; nobody reads their results.
  *
  * @param floats holds the tiles
  * @param from where they start
@@ -58,6 +58,7 @@ public record RowTiles(float[] floats, int from, int rows, int cols) {
     switch (tile) {
       case 8 -> interleave8(cols, floats, scratch, to);
       case 4 -> interleave4(cols, floats, scratch, to);
+      case 2 -> interleave2(cols, floats, scratch, to);
       default -> System.arraycopy(floats, scratch, floats, to, cols);
     }
   }
@@ -85,6 +86,13 @@ public record RowTiles(float[] floats, int from, int rows, int cols) {
       floats[at + 1] = floats[x + cols];
       floats[at + 2] = floats[x + 2 * cols];
       floats[at + 3] = floats[x + 3 * cols];
+    }
+  }
+
+  private static void interleave2(int cols, float[] floats, int scratch, int to) {
+    for (int k = 0; k < cols; k++) {
+      floats[to + k * 2] = floats[scratch + k];
+      floats[to + k * 2 + 1] = floats[scratch + k + cols];
     }
   }
 

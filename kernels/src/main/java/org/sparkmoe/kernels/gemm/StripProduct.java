@@ -26,7 +26,7 @@ public record StripProduct(
   private static final long STRIP_VALUES = (long) WIDTH * StripPlan.DEPTH;
 
   /** Values of scratch. */
-  public static final long SCRATCH_VALUES = 2 * STRIP_VALUES + CodeFactors.VALUES;
+  public static final long SCRATCH_VALUES = 2 * STRIP_VALUES + CodeFactors.SCRATCH_VALUES;
 
   private static final int PANELS = WIDTH / Panels.WIDTH;
   private static final long PANEL_STRIDE = Panels.WIDTH * Float.BYTES;
@@ -38,7 +38,7 @@ public record StripProduct(
         compute,
         ws.nativeSegment(STRIP_VALUES),
         ws.nativeSegment(STRIP_VALUES),
-        ws.nativeSegment(CodeFactors.VALUES));
+        ws.nativeSegment(CodeFactors.SCRATCH_VALUES));
   }
 
   /**

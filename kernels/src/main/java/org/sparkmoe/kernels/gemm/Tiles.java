@@ -38,10 +38,10 @@ final class Tiles {
 
   private Tiles() {}
 
-  /** Rows of the tile to take where {@code left} rows are left: {@link #ROWS}, 4 or 1. */
+  /** Rows of the tile to take where {@code left} rows are left: {@link #ROWS}, 4, 2 or 1. */
   static int rows(int left) {
-    if (left == 1) {
-      return 1;
+    if (left <= 2) {
+      return left;
     }
     return left > 4 ? ROWS : 4;
   }
@@ -60,6 +60,7 @@ final class Tiles {
       switch (rows) {
         case 8 -> rows8(x, xFrom, w, from, depth, c, cFrom + column);
         case 4 -> rows4(x, xFrom, w, from, depth, c, cFrom + column);
+        case 2 -> rows2(x, xFrom, w, from, depth, c, cFrom + column);
         default -> rows1(x, xFrom, w, from, depth, c, cFrom + column);
       }
     }
@@ -76,6 +77,29 @@ final class Tiles {
     }
     c0.intoArray(c, cFrom);
     c1.intoArray(c, cFrom + LANES);
+  }
+
+  private static void rows2(
+      float[] x, int xFrom, MemorySegment w, long wByte, int depth, float[] c, int cFrom) {
+    FloatVector c00 = fromArray(FLOATS, c, cFrom);
+    FloatVector c01 = fromArray(FLOATS, c, cFrom + LANES);
+    FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
+    FloatVector c11 = fromArray(FLOATS, c, cFrom + WIDTH + LANES);
+    for (int k = 0; k < depth; k++) {
+      FloatVector w0 = load(w, wByte + (long) k * STEP);
+      FloatVector w1 = load(w, wByte + (long) k * STEP + REGISTER);
+      int xk = xFrom + k * 2;
+      FloatVector x0 = broadcast(FLOATS, x[xk]);
+      c00 = x0.fma(w0, c00);
+      c01 = x0.fma(w1, c01);
+      FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
+      c10 = x1.fma(w0, c10);
+      c11 = x1.fma(w1, c11);
+    }
+    c00.intoArray(c, cFrom);
+    c01.intoArray(c, cFrom + LANES);
+    c10.intoArray(c, cFrom + WIDTH);
+    c11.intoArray(c, cFrom + WIDTH + LANES);
   }
 
   private static void rows4(
