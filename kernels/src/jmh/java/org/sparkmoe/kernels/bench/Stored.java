@@ -2,10 +2,16 @@ package org.sparkmoe.kernels.bench;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
 import java.util.Optional;
+import java.util.Random;
 import org.sparkmoe.kernels.quant.weight.WeightQuantizer;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.QuantFormat;
+import org.sparkmoe.kernels.tensor.QuantizedMatrix;
 import org.sparkmoe.kernels.tensor.ScaleType;
 import org.sparkmoe.kernels.tensor.Weight;
 
@@ -14,6 +20,8 @@ public enum Stored {
   F32,
   BF16,
   W4A16_G128,
+  /** The same, neighbouring columns in different groups. */
+  W4A16_ACT_ORDER,
   FP8_CHANNEL,
   FP8_BLOCK,
   INT8_CHANNEL,
@@ -23,7 +31,8 @@ public enum Stored {
   private Optional<WeightQuantizer> quantizer() {
     return switch (this) {
       case F32, BF16 -> Optional.empty();
-      case W4A16_G128 -> Optional.of(WeightQuantizer.uint4PerGroup(128, ScaleType.BF16));
+      case W4A16_G128, W4A16_ACT_ORDER ->
+          Optional.of(WeightQuantizer.uint4PerGroup(128, ScaleType.BF16));
       case FP8_CHANNEL -> Optional.of(WeightQuantizer.fp8PerChannel());
       case FP8_BLOCK -> Optional.of(WeightQuantizer.fp8PerBlock());
       case INT8_CHANNEL -> Optional.of(WeightQuantizer.int8PerChannel());
@@ -54,8 +63,29 @@ public enum Stored {
       return plain(rows, cols, arena, seed);
     }
     try (Arena scratch = Arena.ofShared()) {
-      return quantizer.get().quantize(plain(rows, cols, scratch, seed), arena);
+      QuantizedMatrix quantized = quantizer.get().quantize(plain(rows, cols, scratch, seed), arena);
+      return this == W4A16_ACT_ORDER ? shuffled(quantized, seed) : quantized;
     }
+  }
+
+  /** As many columns in each group, but any. */
+  private static QuantizedMatrix shuffled(QuantizedMatrix w, long seed) {
+    QuantFormat format = w.format();
+    List<Integer> groups = new ArrayList<>();
+    for (int k = 0; k < w.cols(); k++) {
+      groups.add(k / format.colSpan());
+    }
+    Collections.shuffle(groups, new Random(seed));
+    return new QuantizedMatrix(
+        w.codes(),
+        new QuantFormat(
+            format.codes(), format.scales(), format.rowSpan(), format.colSpan(), false, true),
+        w.rows(),
+        w.cols(),
+        w.scales(),
+        w.global(),
+        null,
+        groups.stream().mapToInt(Integer::intValue).toArray());
   }
 
   private Matrix plain(int rows, int cols, Arena arena, long seed) {

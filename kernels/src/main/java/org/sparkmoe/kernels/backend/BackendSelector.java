@@ -8,14 +8,19 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.sparkmoe.kernels.quant.ActivationScheme.Codes;
 import org.sparkmoe.kernels.quant.LayerSchemes;
+import org.sparkmoe.kernels.tensor.QuantFormat;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 
 /** Chooses a backend from facts. Pure: the same request and probes always give the same choice. */
 public final class BackendSelector {
-  /** Fastest first. */
+  /** Fastest first, for weights that are not quantized. */
   private static final List<Backend> AUTO =
       List.of(Backend.CUDA, Backend.ONEDNN, Backend.VECTOR, Backend.SCALAR);
+
+  /** Registers of fewer bits have not been measured beside oneDNN. */
+  private static final int MEASURED_VECTOR_BITS = 256;
 
   private BackendSelector() {}
 
@@ -99,7 +104,9 @@ public final class BackendSelector {
 
   /**
    * The first candidate that {@code probes} do not refuse, and that refuses neither the weights nor
-   * the activations.
+   * the activations. Where weights are quantized, VECTOR comes before ONEDNN: it unpacks them in
+   * registers where an expert has few rows, and is no slower where it has many. Not so where oneDNN
+   * multiplies int8 by int8.
    *
    * @param formats how weights are stored
    * @param schemes how activations are quantized
@@ -108,7 +115,7 @@ public final class BackendSelector {
   public static Selection select(
       Request request, Probes probes, Collection<WeightFormat> formats, LayerSchemes schemes) {
     List<Refusal> refusals = new ArrayList<>();
-    for (Backend candidate : request.candidates()) {
+    for (Backend candidate : order(request.candidates(), probes, formats, schemes)) {
       Optional<String> reason =
           Stream.of(
                   probes.refusal(candidate).stream(),
@@ -122,5 +129,27 @@ public final class BackendSelector {
       refusals.add(new Refusal(candidate, reason.get()));
     }
     throw new BackendUnavailableException(request.name(), refusals);
+  }
+
+  private static List<Backend> order(
+      List<Backend> candidates,
+      Probes probes,
+      Collection<WeightFormat> formats,
+      LayerSchemes schemes) {
+    boolean unpacks = formats.stream().anyMatch(QuantFormat.class::isInstance);
+    boolean bytes = schemes.input().scheme().codes() == Codes.INT8;
+    int oneDnn = candidates.indexOf(Backend.ONEDNN);
+    int vector = candidates.indexOf(Backend.VECTOR);
+    if (!unpacks
+        || bytes
+        || probes.vectorBits() < MEASURED_VECTOR_BITS
+        || oneDnn < 0
+        || vector < 0) {
+      return candidates;
+    }
+    List<Backend> order = new ArrayList<>(candidates);
+    order.remove(Backend.VECTOR);
+    order.add(Math.min(oneDnn, vector), Backend.VECTOR);
+    return order;
   }
 }

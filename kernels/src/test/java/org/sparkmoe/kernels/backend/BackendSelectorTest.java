@@ -11,6 +11,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.sparkmoe.kernels.backend.BackendSelector.Request;
 import org.sparkmoe.kernels.backend.BackendSelector.Selection;
 import org.sparkmoe.kernels.quant.ActivationScheme;
+import org.sparkmoe.kernels.quant.ActivationScheme.Granularity;
 import org.sparkmoe.kernels.quant.LayerSchemes;
 import org.sparkmoe.kernels.quant.ScaledScheme;
 import org.sparkmoe.kernels.tensor.CodeType;
@@ -45,6 +46,24 @@ final class BackendSelectorTest {
     Probes probes = new Probes(true, 256, true, Optional.empty(), Optional.empty(), NO_GPU, NO_GPU);
     assertThat(BackendSelector.select(Request.auto(), probes, List.of()).backend())
         .isEqualTo(Backend.ONEDNN);
+  }
+
+  @Test
+  void vectorComesBeforeOneDnnForQuantizedWeights() {
+    Probes probes = new Probes(true, 256, true, Optional.empty(), Optional.empty(), NO_GPU, NO_GPU);
+    QuantFormat int8 = QuantFormat.of(CodeType.INT8, ScaleType.F32, 1, QuantFormat.ALL);
+    List<WeightFormat> mixed = List.of(DType.BF16, int8);
+    assertThat(BackendSelector.select(Request.auto(), probes, mixed))
+        .hasToString("vector (cuda: there is no libcuda.so.1)");
+    ScaledScheme perToken = ScaledScheme.dynamic(ActivationScheme.int8(Granularity.TOKEN));
+    LayerSchemes bytes = new LayerSchemes(perToken, perToken, ScaledScheme.NONE, ScaledScheme.NONE);
+    assertThat(BackendSelector.select(Request.auto(), probes, mixed, bytes).backend())
+        .isEqualTo(Backend.ONEDNN);
+    Probes narrow = new Probes(true, 128, true, Optional.empty(), Optional.empty(), NO_GPU, NO_GPU);
+    assertThat(BackendSelector.select(Request.auto(), narrow, mixed).backend())
+        .isEqualTo(Backend.ONEDNN);
+    assertThat(BackendSelector.select(Request.parse("onednn"), probes, mixed))
+        .hasToString("onednn");
   }
 
   @Test
@@ -137,7 +156,7 @@ final class BackendSelectorTest {
     }
     Selection selection =
         BackendSelector.select(Request.auto(), WITH_GPU, List.of(DType.BF16, ordered));
-    assertThat(selection.backend()).isEqualTo(Backend.ONEDNN);
+    assertThat(selection.backend()).isEqualTo(Backend.VECTOR);
   }
 
   @Test
@@ -176,9 +195,9 @@ final class BackendSelectorTest {
     assertThat(chosen(List.of(blocks), routed)).isEqualTo(Backend.CUDA);
     assertThat(chosen(List.of(blocks), both)).isEqualTo(Backend.CUDA);
     assertThat(chosen(List.of(blocks, DType.BF16), routed)).isEqualTo(Backend.CUDA);
-    assertThat(chosen(List.of(blocks, DType.BF16), both)).isEqualTo(Backend.ONEDNN);
+    assertThat(chosen(List.of(blocks, DType.BF16), both)).isEqualTo(Backend.VECTOR);
     assertThat(chosen(List.of(DType.BF16), routed)).isEqualTo(Backend.ONEDNN);
-    assertThat(chosen(List.of(channels), routed)).isEqualTo(Backend.ONEDNN);
+    assertThat(chosen(List.of(channels), routed)).isEqualTo(Backend.VECTOR);
     Probes older =
         new Probes(
             true,
@@ -189,7 +208,7 @@ final class BackendSelectorTest {
             Optional.empty(),
             Optional.of("this is an older one"));
     assertThat(BackendSelector.select(Request.auto(), older, List.of(blocks), routed))
-        .hasToString("onednn (cuda: this is an older one)");
+        .hasToString("vector (cuda: this is an older one)");
   }
 
   private static Backend chosen(List<WeightFormat> formats, LayerSchemes schemes) {
