@@ -65,7 +65,7 @@ sanitize() {
 
 bench() {
   local ours peer cases=${CASES:-olmoe:4096 olmoe:32768 qwen3-30b-a3b:4096 qwen3-30b-a3b:32768 gpt-oss-20b:4096 \
-    gpt-oss-20b:32768 mixtral:4096 mixtral:32768}
+    gpt-oss-20b:32768 mixtral:4096 mixtral:32768 deepseek-v3-64:4096 deepseek-v3-64:32768}
   ours=$(mktemp) peer=$(mktemp)
   # shellcheck disable=SC2086 # words
   java org.sparkmoe.kernels.bench.GpuBenchmark $cases | tee "$ours"

@@ -16,6 +16,7 @@ SHAPES = {  # hidden, intermediate, experts, top-k
     "qwen3-30b-a3b": (2048, 768, 128, 8),
     "mixtral": (4096, 14336, 8, 2),
     "gpt-oss-20b": (2880, 2880, 32, 4),
+    "deepseek-v3-64": (7168, 2048, 64, 8),
 }
 REPEATS = 20
 

@@ -65,7 +65,9 @@ final class BenchCommand implements Callable<Integer> {
       split = ",",
       paramLabel = "NAME",
       defaultValue = "olmoe",
-      description = "olmoe, qwen3-30b-a3b, mixtral, gpt-oss-20b, or all. Default: olmoe.")
+      description =
+          "olmoe, qwen3-30b-a3b, mixtral, gpt-oss-20b, deepseek-v3-64 (64 of its 256 experts), or"
+              + " all. Default: olmoe.")
   private List<String> shapes;
 
   @Option(

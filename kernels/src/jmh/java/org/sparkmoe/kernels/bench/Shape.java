@@ -21,7 +21,9 @@ public record Shape(String name, int hidden, int intermediate, int experts, int 
           new Shape("olmoe", 2048, 1024, 64, 8),
           new Shape("qwen3-30b-a3b", 2048, 768, 128, 8),
           new Shape("mixtral", 4096, 14336, 8, 2),
-          new Shape("gpt-oss-20b", 2880, 2880, 32, 4));
+          new Shape("gpt-oss-20b", 2880, 2880, 32, 4),
+          // what one of four devices holds of 256 experts
+          new Shape("deepseek-v3-64", 7168, 2048, 64, 8));
 
   /**
    * The shape of that name.
