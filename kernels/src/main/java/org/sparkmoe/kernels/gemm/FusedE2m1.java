@@ -47,7 +47,8 @@ final class FusedE2m1 {
       switch (rows) {
         case 1 -> rows1(x, xFrom, codes, from, depth, group, factors, at, c, cFrom + lane);
         case 2 -> rows2(x, xFrom, codes, from, depth, group, factors, at, c, cFrom + lane);
-        default -> rows4(x, xFrom, codes, from, depth, group, factors, at, c, cFrom + lane);
+        case 4 -> rows4(x, xFrom, codes, from, depth, group, factors, at, c, cFrom + lane);
+        default -> rows8(x, xFrom, codes, from, depth, group, factors, at, c, cFrom + lane);
       }
     }
   }
@@ -173,5 +174,86 @@ final class FusedE2m1 {
     c21.intoArray(c, cFrom + 2 * WIDTH + HALF);
     c30.intoArray(c, cFrom + 3 * WIDTH);
     c31.intoArray(c, cFrom + 3 * WIDTH + HALF);
+  }
+
+  private static void rows8(
+      float[] x,
+      int xFrom,
+      MemorySegment codes,
+      long codesByte,
+      int depth,
+      int group,
+      MemorySegment factors,
+      long at,
+      float[] c,
+      int cFrom) {
+    FloatVector c00 = fromArray(FLOATS, c, cFrom);
+    FloatVector c01 = fromArray(FLOATS, c, cFrom + HALF);
+    FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
+    FloatVector c11 = fromArray(FLOATS, c, cFrom + WIDTH + HALF);
+    FloatVector c20 = fromArray(FLOATS, c, cFrom + 2 * WIDTH);
+    FloatVector c21 = fromArray(FLOATS, c, cFrom + 2 * WIDTH + HALF);
+    FloatVector c30 = fromArray(FLOATS, c, cFrom + 3 * WIDTH);
+    FloatVector c31 = fromArray(FLOATS, c, cFrom + 3 * WIDTH + HALF);
+    FloatVector c40 = fromArray(FLOATS, c, cFrom + 4 * WIDTH);
+    FloatVector c41 = fromArray(FLOATS, c, cFrom + 4 * WIDTH + HALF);
+    FloatVector c50 = fromArray(FLOATS, c, cFrom + 5 * WIDTH);
+    FloatVector c51 = fromArray(FLOATS, c, cFrom + 5 * WIDTH + HALF);
+    FloatVector c60 = fromArray(FLOATS, c, cFrom + 6 * WIDTH);
+    FloatVector c61 = fromArray(FLOATS, c, cFrom + 6 * WIDTH + HALF);
+    FloatVector c70 = fromArray(FLOATS, c, cFrom + 7 * WIDTH);
+    FloatVector c71 = fromArray(FLOATS, c, cFrom + 7 * WIDTH + HALF);
+    for (int k = 0, end; k < depth; k = end) {
+      end = Math.min(depth, k + group);
+      long factor = at + (long) (k / group) * FACTORS;
+      FloatVector low = CodeValues.load(factors, factor);
+      FloatVector high = CodeValues.load(factors, factor + UPPER);
+      for (int i = k; i < end; i++) {
+        IntVector pairs = CodeValues.unsigned(codes, codesByte + (long) i * STEP);
+        FloatVector w0 = CodeValues.e2m1Low(pairs).mul(low);
+        FloatVector w1 = CodeValues.e2m1High(pairs).mul(high);
+        int xk = xFrom + i * 8;
+        FloatVector x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w0, c00);
+        c01 = x0.fma(w1, c01);
+        FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w0, c10);
+        c11 = x1.fma(w1, c11);
+        FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w0, c20);
+        c21 = x2.fma(w1, c21);
+        FloatVector x3 = broadcast(FLOATS, x[xk + 3]);
+        c30 = x3.fma(w0, c30);
+        c31 = x3.fma(w1, c31);
+        FloatVector x4 = broadcast(FLOATS, x[xk + 4]);
+        c40 = x4.fma(w0, c40);
+        c41 = x4.fma(w1, c41);
+        FloatVector x5 = broadcast(FLOATS, x[xk + 5]);
+        c50 = x5.fma(w0, c50);
+        c51 = x5.fma(w1, c51);
+        FloatVector x6 = broadcast(FLOATS, x[xk + 6]);
+        c60 = x6.fma(w0, c60);
+        c61 = x6.fma(w1, c61);
+        FloatVector x7 = broadcast(FLOATS, x[xk + 7]);
+        c70 = x7.fma(w0, c70);
+        c71 = x7.fma(w1, c71);
+      }
+    }
+    c00.intoArray(c, cFrom);
+    c01.intoArray(c, cFrom + HALF);
+    c10.intoArray(c, cFrom + WIDTH);
+    c11.intoArray(c, cFrom + WIDTH + HALF);
+    c20.intoArray(c, cFrom + 2 * WIDTH);
+    c21.intoArray(c, cFrom + 2 * WIDTH + HALF);
+    c30.intoArray(c, cFrom + 3 * WIDTH);
+    c31.intoArray(c, cFrom + 3 * WIDTH + HALF);
+    c40.intoArray(c, cFrom + 4 * WIDTH);
+    c41.intoArray(c, cFrom + 4 * WIDTH + HALF);
+    c50.intoArray(c, cFrom + 5 * WIDTH);
+    c51.intoArray(c, cFrom + 5 * WIDTH + HALF);
+    c60.intoArray(c, cFrom + 6 * WIDTH);
+    c61.intoArray(c, cFrom + 6 * WIDTH + HALF);
+    c70.intoArray(c, cFrom + 7 * WIDTH);
+    c71.intoArray(c, cFrom + 7 * WIDTH + HALF);
   }
 }

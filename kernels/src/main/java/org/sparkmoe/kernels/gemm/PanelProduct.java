@@ -5,6 +5,7 @@ import static org.sparkmoe.kernels.simd.Simd.LANES;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import org.sparkmoe.kernels.tensor.CodeType;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -33,11 +34,11 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
   /** The most rows for which bf16 is widened in registers where those are few. */
   private static final int MOST_FUSED_ROWS = LANES >= 16 ? Integer.MAX_VALUE : 32;
 
-  /** Steps of k, up to whole groups, whose factors are made at once: 128 groups of 4 at most. */
-  private static final int FUSED_DEPTH = 512;
+  /** Steps of k whose factors are made at once, or one group: {@link CodeFactors#MOST_GROUPS}. */
+  private static final int FUSED_DEPTH = CodeFactors.MOST_GROUPS;
 
   /** The most rows for which codes become weights in registers: one tile. */
-  private static final int MOST_CODE_ROWS = 4;
+  private static final int MOST_CODE_ROWS = Tiles.ROWS;
 
   private static final long STRIDE = WIDTH * Float.BYTES;
   private static final long FACTORS = STRIP_DEPTH * STRIDE;
@@ -127,7 +128,7 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
   }
 
   private void inRegisters(RowTiles x, CodePanels w, int panel, int sums) {
-    int group = Math.min(w.format().colSpan(), w.cols());
+    int group = Math.max(1, Math.min(w.format().colSpan(), w.cols()));
     int stretch = Math.max(1, FUSED_DEPTH / group) * group;
     for (int k = 0; k < w.cols(); k += stretch) {
       int depth = Math.min(stretch, w.cols() - k);
@@ -146,25 +147,24 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
       case UINT4 ->
           FusedUint4.multiply(tile, floats, x, codes, from, depth, group, strip, floats, c);
       case E2M1 -> FusedE2m1.multiply(tile, floats, x, codes, from, depth, group, strip, floats, c);
-      case E4M3 -> {
-        for (int k = 0; k < depth; k += group) {
-          int xk = x + k * tile;
-          long at = from + (long) k * w.step();
-          int run = Math.min(group, depth - k);
-          long factors = CodeFactors.bytes(k / group);
-          FusedE4m3.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
-        }
-      }
-      case INT8 -> {
-        for (int k = 0; k < depth; k += group) {
-          int xk = x + k * tile;
-          long at = from + (long) k * w.step();
-          int run = Math.min(group, depth - k);
-          long factors = CodeFactors.bytes(k / group);
-          FusedInt8.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
-        }
-      }
+      case E4M3, INT8 -> groupByGroup(w, tile, x, from, depth, group, c);
       case UINT8 -> throw new AssertionError("uint8 goes through a strip");
+    }
+  }
+
+  private void groupByGroup(CodePanels w, int tile, int x, long from, int depth, int group, int c) {
+    MemorySegment codes = w.codes();
+    boolean integers = w.format().codes() == CodeType.INT8;
+    for (int k = 0; k < depth; k += group) {
+      int xk = x + k * tile;
+      long at = from + (long) k * w.step();
+      int run = Math.min(group, depth - k);
+      long factors = CodeFactors.bytes(k / group);
+      if (integers) {
+        FusedInt8.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
+      } else {
+        FusedE4m3.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
+      }
     }
   }
 
