@@ -64,7 +64,7 @@ final class VectorGemmTest extends GemmContract {
   void hasTheBitsOfWeightsRoundedOnce(Kind kind) {
     RandomTensors random = new RandomTensors(79);
     QuantizedMatrix w = QuantizedTensors.matrix(41, 300, kind, random);
-    for (int rows : new int[] {1, 3, 8, 40}) {
+    for (int rows : new int[] {1, 2, 3, 7, 8, 40}) {
       float[] x = random.normals(rows * 300, 1);
       float[] expected = new float[rows * 41];
       for (int m = 0; m < rows; m++) {
