@@ -137,11 +137,11 @@ public final class BackendSelector {
       Collection<WeightFormat> formats,
       LayerSchemes schemes) {
     boolean unpacks = formats.stream().anyMatch(QuantFormat.class::isInstance);
-    boolean bytes = schemes.input().scheme().codes() == Codes.INT8;
+    boolean multipliesInt8 = schemes.input().scheme().codes() == Codes.INT8;
     int oneDnn = candidates.indexOf(Backend.ONEDNN);
     int vector = candidates.indexOf(Backend.VECTOR);
     if (!unpacks
-        || bytes
+        || multipliesInt8
         || probes.vectorBits() < MEASURED_VECTOR_BITS
         || oneDnn < 0
         || vector < 0) {
