@@ -67,7 +67,7 @@ final class CodeFactors {
     ScaleType type = w.format().scales();
     if (w.scaleOfCodeOrNull() != null) {
       byName(w, first, count, to, toByte);
-    } else if (type.bytes() > 1 && rest(w.global()) != 0) {
+    } else if (type.bytes() > 1 && (float) w.global() != w.global()) {
       oneByOne(w, first, count, to, toByte);
     } else {
       switch (type) {
@@ -86,8 +86,8 @@ final class CodeFactors {
   }
 
   /**
-   * Whether f32 arithmetic makes {@code scale · global}, rounded once, of a scale; it does of every
-   * one where global is an f32, because then f64 holds the product.
+   * Whether the two f32 that a global scale is split into give {@code scale · global} rounded to
+   * f32, as {@link #expand} has to. They always do where the global scale is an f32.
    */
   static boolean isExact(float scale, double global) {
     float high = (float) global;

@@ -10,9 +10,13 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.sparkmoe.kernels.tensor.CodeType;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
+import org.sparkmoe.kernels.tensor.QuantFormat;
 import org.sparkmoe.kernels.tensor.QuantizedMatrix;
+import org.sparkmoe.kernels.tensor.ScaleType;
 import org.sparkmoe.kernels.tensor.Weight;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.kernels.testing.QuantizedTensors;
@@ -62,6 +66,22 @@ abstract class GemmContract {
     float[] expected = multiply(new ScalarGemm(), c.m(), x, w, bias);
     float[] actual = multiply(gemm(), c.m(), x, w, bias);
     Rows.assertClose(actual, expected, c.n(), 1e-5, c + ", " + random);
+  }
+
+  /** More groups, in order or not, than there is room for their factors at once. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void groupsMayBeOfOneColumn(boolean ordered) {
+    QuantFormat format = new QuantFormat(CodeType.UINT4, ScaleType.BF16, 1, 1, false, ordered);
+    RandomTensors random = new RandomTensors(1100);
+    Kind kind = new Kind("uint4 g1", format, 1, 1);
+    QuantizedMatrix w = QuantizedTensors.matrix(33, 1100, kind, random);
+    for (int rows : new int[] {1, 2, 9}) {
+      float[] x = random.normals(rows * 1100, 1);
+      float[] expected = multiply(new ScalarGemm(), rows, x, w, null);
+      float[] actual = multiply(gemm(), rows, x, w, null);
+      Rows.assertClose(actual, expected, 33, 1e-5, rows + " rows, " + random);
+    }
   }
 
   @Test
