@@ -10,8 +10,8 @@ import jdk.incubator.vector.FloatVector;
 
 /**
  * The inner loops for few rows of X against int8 codes: they become weights in registers, the very
- * ones that {@link CodeUnpacker} makes, and sums go on as in {@link Tiles}. Two columns a turn: the
- * bookkeeping of one takes as long as its products.
+ * ones that {@link CodeUnpacker} makes, and sums go on as in {@link Tiles}. Up to four rows take
+ * two columns a turn: the bookkeeping of one takes as long as its products.
  */
 final class FusedInt8 {
   private static final int HALF = Panels.WIDTH / 2;

@@ -34,7 +34,7 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
   /** The most rows for which bf16 is widened in registers where those are few. */
   private static final int MOST_FUSED_ROWS = LANES >= 16 ? Integer.MAX_VALUE : 32;
 
-  /** Steps of k whose factors are made at once, or one group: {@link CodeFactors#MOST_GROUPS}. */
+  /** Steps of k whose factors are made at once: so many, or one longer group, always fit. */
   private static final int FUSED_DEPTH = CodeFactors.MOST_GROUPS;
 
   /** The most rows for which codes become weights in registers: one tile. */
