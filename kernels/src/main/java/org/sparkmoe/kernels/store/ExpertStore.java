@@ -10,6 +10,7 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import org.sparkmoe.kernels.experts.ExpertLease;
 import org.sparkmoe.kernels.experts.PreparedExpert;
+import org.sparkmoe.kernels.memory.PageArena;
 
 /**
  * The packed experts of all layers of a process, within one budget of bytes. An expert is packed
@@ -227,7 +228,7 @@ public final class ExpertStore {
   }
 
   private static Arena arena(Slot slot, long size) {
-    slot.arena = ExpertArena.ofBytes(size);
+    slot.arena = PageArena.ofBytes(size);
     return slot.arena;
   }
 
@@ -241,7 +242,7 @@ public final class ExpertStore {
 
   Arena pin(StoredExperts layer, long size) {
     reserve(layer, size, () -> ledger.pin(layer, size));
-    Arena arena = ExpertArena.ofBytes(size);
+    Arena arena = PageArena.ofBytes(size);
     locked(() -> layer.pinned.add(arena));
     return arena;
   }

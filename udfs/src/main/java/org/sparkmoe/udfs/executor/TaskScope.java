@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import org.apache.spark.TaskContext;
 import org.apache.spark.util.TaskCompletionListener;
 import org.sparkmoe.kernels.layer.PreparedLayer;
+import org.sparkmoe.kernels.memory.PageArena;
 import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.udfs.plan.LayerPlan;
 
@@ -12,7 +13,7 @@ import org.sparkmoe.udfs.plan.LayerPlan;
  * weights. Tied to the task attempt, not to a thread.
  */
 public final class TaskScope {
-  private final Arena arena = Arena.ofShared();
+  private final Arena arena = PageArena.ofShared();
 
   private TaskScope() {}
 

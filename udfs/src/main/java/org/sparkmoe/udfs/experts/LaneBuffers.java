@@ -3,12 +3,13 @@ package org.sparkmoe.udfs.experts;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
+import org.sparkmoe.kernels.memory.PageArena;
 import org.sparkmoe.kernels.tensor.DType;
 
 /** The vectors of a lane's batch, off the heap; replaced when a larger batch comes. */
 final class LaneBuffers implements AutoCloseable {
   private final MoeLayerSpec spec;
-  private Arena arena = Arena.ofShared();
+  private Arena arena = PageArena.ofShared();
   private int tokens;
   private int assignments;
   private MemorySegment x = MemorySegment.NULL;
@@ -27,7 +28,7 @@ final class LaneBuffers implements AutoCloseable {
       return;
     }
     arena.close();
-    arena = Arena.ofShared();
+    arena = PageArena.ofShared();
     tokens = Math.max(tokens, forTokens);
     assignments = Math.max(assignments, forAssignments);
     long vector = DType.F32.bytes(spec.hidden());

@@ -2,12 +2,13 @@ package org.sparkmoe.udfs.experts;
 
 import java.lang.foreign.Arena;
 import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.memory.PageArena;
 import org.sparkmoe.kernels.tensor.Workspace;
 
 /** The kernels' workspace of a lane; replaced when a larger batch comes. */
 final class LaneWorkspace implements AutoCloseable {
   private final ExpertKernel kernel;
-  private Arena arena = Arena.ofShared();
+  private Arena arena = PageArena.ofShared();
   private Workspace workspace;
   private long bytes;
 
@@ -21,7 +22,7 @@ final class LaneWorkspace implements AutoCloseable {
   Workspace of(long needed) {
     if (needed > bytes) {
       arena.close();
-      arena = Arena.ofShared();
+      arena = PageArena.ofShared();
       workspace = kernel.workspace(needed, arena);
       bytes = needed;
     }

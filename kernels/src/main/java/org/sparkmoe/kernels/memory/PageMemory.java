@@ -1,4 +1,4 @@
-package org.sparkmoe.kernels.store;
+package org.sparkmoe.kernels.memory;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
@@ -25,6 +25,9 @@ final class PageMemory {
   private static final int PRIVATE_ANONYMOUS = 0x2 | 0x20;
   private static final int HUGE_PAGES = 14;
   private static final long FAILED = -1;
+
+  /** Of what {@link #allocate} hands out, at least: that of the smallest pages. */
+  static final long ALIGNMENT = 4096;
 
   /** Of a huge page: the size where pages have 4 KiB, and a part of it elsewhere. */
   private static final long HUGE = 2L << 20;
@@ -68,7 +71,7 @@ final class PageMemory {
       long start =
           (long) mmap.invokeExact(MemorySegment.NULL, bytes, READ_WRITE, PRIVATE_ANONYMOUS, -1, 0L);
       if (start == FAILED) {
-        throw new OutOfMemoryError("the system has no %d bytes for weights".formatted(bytes));
+        throw new OutOfMemoryError("the system has no %d bytes".formatted(bytes));
       }
       return start;
     } catch (RuntimeException | Error e) {
