@@ -9,14 +9,14 @@ import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.Semaphore;
 import org.sparkmoe.kernels.experts.ExpertKernel;
+import org.sparkmoe.kernels.memory.PageArena;
 
 /**
- * Memory that experts are read into before they are packed. Buffers are used again, and there are
- * only so many however many threads pack. Thread-safe.
+ * Memory that experts are read into before they are packed. Buffers are used again until {@link
+ * #trim}, and there are only so many however many threads pack. Thread-safe.
  */
 final class StagingPool implements AutoCloseable {
   private final ExpertKernel kernel;
-  private final Arena arena = Arena.ofShared();
   private final Semaphore permits;
 
   /** Guarded by itself. */
@@ -39,9 +39,20 @@ final class StagingPool implements AutoCloseable {
     }
   }
 
+  /** Frees what nobody reads into now; a later expert gets a new buffer. */
+  void trim() {
+    List<Buffer> idle;
+    synchronized (free) {
+      idle = List.copyOf(free);
+      free.clear();
+    }
+    idle.forEach(buffer -> buffer.arena.close());
+  }
+
+  /** Frees all buffers; none may be in use. */
   @Override
   public void close() {
-    arena.close();
+    trim();
   }
 
   /**
@@ -49,6 +60,7 @@ final class StagingPool implements AutoCloseable {
    * for the same sizes in the same order.
    */
   final class Buffer implements SegmentAllocator, AutoCloseable {
+    private final Arena arena = PageArena.ofShared();
     private final List<MemorySegment> segments = new ArrayList<>();
     private int next;
 
