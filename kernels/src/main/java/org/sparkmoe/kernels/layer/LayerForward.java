@@ -76,19 +76,15 @@ final class LayerForward {
     TokenRoutes routes = TokenRoutes.uniform(tokens, spec.topK(), ids, weights);
 
     int mark = ws.mark();
-    MemorySegment buffer = vectors(tokens, ws);
-    MemorySegment x = hidden;
+    MemorySegment x = layer.changesInput() ? vectors(tokens, ws) : hidden;
     if (spec.routing().weightOnInput()) {
-      InputWeight.apply(tokens, spec.hidden(), hidden, weights, buffer);
-      x = buffer;
+      InputWeight.apply(tokens, spec.hidden(), hidden, weights, x);
       routes = routes.withUnitWeights();
+    } else if (layer.changesInput()) {
+      MemorySegment.copy(hidden, 0, x, 0, x.byteSize());
     }
     if (!layer.codecs().input().isIdentity()) {
-      if (!spec.routing().weightOnInput()) {
-        MemorySegment.copy(hidden, 0, buffer, 0, buffer.byteSize());
-        x = buffer;
-      }
-      requantize(tokens, buffer);
+      requantize(tokens, x);
     }
     var dispatched = new DispatchedTokens.Standard(routes, spec.hidden(), x);
     layer

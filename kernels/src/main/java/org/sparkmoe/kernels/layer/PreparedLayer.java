@@ -109,11 +109,18 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
     long hidden = spec.hidden();
     ExpertLoad load =
         new ExpertLoad(Math.multiplyExact(tokens, spec.topK()), spec.hidden(), spec.intermediate());
+    long vectors = Workspace.bytes(tokens * hidden);
     long routed = routedExperts(team, ExpertClock.NONE).workspaceBytes(load);
-    return Workspace.bytes(tokens * hidden)
-        + Math.max(
-            routeWorkspaceBytes(tokens, team),
-            Math.max(routed, sharedExpertWorkspaceBytes(tokens, team)));
+    return Math.max(
+        routeWorkspaceBytes(tokens, team),
+        Math.max(
+            (changesInput() ? vectors : 0) + routed,
+            (spec.shared().isPresent() ? vectors : 0) + sharedExpertWorkspaceBytes(tokens, team)));
+  }
+
+  /** Whether routed experts are given other vectors than the layer's own input. */
+  boolean changesInput() {
+    return spec.routing().weightOnInput() || !codecs.input().isIdentity();
   }
 
   /** As above, in the calling thread alone. */

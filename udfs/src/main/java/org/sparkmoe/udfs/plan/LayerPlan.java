@@ -45,9 +45,9 @@ public record LayerPlan(
    * Vectors of all tasks that an executor runs at a time. The kernels' own workspaces come on top,
    * some 12 MiB a task at a width of 2048.
    */
-  private static final long EXECUTOR_BATCH_BYTES = 192L << 20;
+  private static final long EXECUTOR_BATCH_BYTES = 128L << 20;
 
-  private static final int MOST_SHARES = 8;
+  private static final int MOST_SHARES = 5;
 
   /** The kernels' own workspace, at a width of some thousands. */
   private static final long WORKSPACE_BYTES = 16L << 20;
@@ -67,7 +67,7 @@ public record LayerPlan(
   }
 
   /**
-   * The {@link #batchBytes} of tasks of which an executor runs {@code slots} at a time. Beyond 8
+   * The {@link #batchBytes} of tasks of which an executor runs {@code slots} at a time. Beyond 5
    * the share shrinks no further, as the products of experts would get too small: give such
    * executors fewer tasks of more threads ({@code spark.task.cpus}).
    */
@@ -82,8 +82,8 @@ public record LayerPlan(
 
   /** As {@link #batchTokens()}, before there is a plan. */
   public static int batchTokens(MoeLayerSpec spec, long batchBytes) {
-    // per token: one output per slot, a copy of its vector; and twice, because one batch is read or
-    // handed out while another is computed, its vector and its result
+    // per token: one output per slot, and at times a copy of its vector; and twice, because one
+    // batch is read or handed out while another is computed, its vector and its result
     long perToken = DType.F32.bytes((spec.topK() + 5L) * spec.hidden());
     return Math.clamp(batchBytes / perToken, 1, MOST_TOKENS);
   }

@@ -10,17 +10,17 @@ import org.sparkmoe.udfs.testing.Plans;
 
 /** The vectors of all tasks of an executor stay within one bound. */
 final class LayerPlanTest {
-  private static final long BOUND = 192L << 20;
+  private static final long BOUND = 128L << 20;
 
   @ParameterizedTest
-  @ValueSource(ints = {1, 2, 3, 8})
+  @ValueSource(ints = {1, 2, 3, 5})
   void slotsShareTheBound(int slots) {
     assertThat(slots * LayerPlan.batchBytes(slots)).isBetween(BOUND - slots, BOUND);
   }
 
   @Test
   void manySlotsKeepAUsefulShare() {
-    assertThat(LayerPlan.batchBytes(64)).isEqualTo(BOUND / 8);
+    assertThat(LayerPlan.batchBytes(64)).isEqualTo(BOUND / 5);
   }
 
   @Test
