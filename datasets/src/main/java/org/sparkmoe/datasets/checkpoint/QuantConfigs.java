@@ -125,11 +125,10 @@ final class QuantConfigs {
 
   private static QuantConfig awq(ModelConfig config) {
     config.requireText("version", "gemm", "GEMM");
-    bits(config, "bits", 4);
     if (!config.flag("zero_point", true)) {
       throw config.bad("has zero_point false for quant_method awq, only true is supported");
     }
-    return uniform(config, "awq", new AwqFormat(group(config)));
+    return uniform(config, "awq", new AwqFormat(bits(config, "bits", 4, 8), group(config)));
   }
 
   /** Bits of a code, one of those known. */

@@ -174,16 +174,71 @@ final class QuantFormatsTest {
     addPacked(cases);
     addGptq(cases);
     addFp4(cases);
+    for (int bits : new int[] {4, 8}) {
+      cases.add(
+          new Case(
+              "awq, %d bits, partial group".formatted(bits),
+              "{'quant_method':'awq','bits':%d,'group_size':32,'zero_point':true,'version':'gemm'}"
+                  .formatted(bits),
+              QuantMaker.awq(bits, 32),
+              48,
+              40,
+              "uint%d per 1x32, f32 scales, zero points".formatted(bits),
+              "f32"));
+    }
+    addInt8(cases);
+    return cases;
+  }
+
+  /** Int8 with a byte each, that kernels take as unsigned. */
+  private static void addInt8(List<Case> cases) {
+    String zeros = ",'symmetric':false";
     cases.add(
         new Case(
-            "awq, partial group",
-            "{'quant_method':'awq','bits':4,'group_size':32,'zero_point':true,'version':'gemm'}",
-            QuantMaker.awq(32),
-            48,
-            40,
-            "uint4 per 1x32, f32 scales, zero points",
+            "compressed-tensors int8 channel, zero points",
+            compressed("int-quantized", ints(8, "'strategy':'channel'" + zeros), "null"),
+            QuantMaker.int8(1, ALL, true, false),
+            24,
+            41,
+            "uint8 per 1xk, bf16 scales, zero points",
             "f32"));
-    return cases;
+    cases.add(
+        new Case(
+            "compressed-tensors int8 tensor, zero points",
+            compressed("int-quantized", ints(8, "'strategy':'tensor'" + zeros), "null"),
+            QuantMaker.int8(ALL, ALL, true, false),
+            24,
+            40,
+            "uint8 per tensor, bf16 scales, zero points",
+            "f32"));
+    String groups = "'strategy':'group','group_size':32";
+    cases.add(
+        new Case(
+            "compressed-tensors int8 group, zero points, partial group",
+            compressed("naive-quantized", ints(8, groups + zeros), "null"),
+            QuantMaker.int8(1, 32, true, false),
+            72,
+            40,
+            "uint8 per 1x32, bf16 scales, zero points",
+            "f32"));
+    cases.add(
+        new Case(
+            "compressed-tensors int8 group, zero points, act-order",
+            compressed("int-quantized", ints(8, groups + zeros + ",'actorder':'group'"), "null"),
+            QuantMaker.int8(1, 32, true, true),
+            96,
+            64,
+            "uint8 per 1x32, bf16 scales, zero points, act-order",
+            "f32"));
+    cases.add(
+        new Case(
+            "compressed-tensors int8 group, act-order that only the tensors tell of",
+            compressed("int-quantized", ints(8, groups), "null"),
+            QuantMaker.int8(1, 32, false, true),
+            96,
+            64,
+            "uint8 per 1x32, bf16 scales, act-order",
+            "f32"));
   }
 
   private static void addPacked(List<Case> cases) {
@@ -221,6 +276,30 @@ final class QuantFormatsTest {
               36,
               21,
               codes + " per 1x16, bf16 scales, zero points",
+              "f32"));
+      cases.add(
+          new Case(
+              "pack-quantized %d bits, per channel, zero points".formatted(bits),
+              compressed(
+                  "pack-quantized", ints(bits, "'strategy':'channel','symmetric':false"), "null"),
+              QuantMaker.packed(bits, 0, true, false),
+              22,
+              10,
+              codes + " per 1xk, bf16 scales, zero points",
+              "f32"));
+      cases.add(
+          new Case(
+              "pack-quantized %d bits, zero points, act-order".formatted(bits),
+              compressed(
+                  "pack-quantized",
+                  ints(
+                      bits,
+                      "'strategy':'group','group_size':32,'symmetric':false,'actorder':'group'"),
+                  "null"),
+              QuantMaker.packed(bits, 32, true, true),
+              64,
+              96,
+              codes + " per 1x32, bf16 scales, zero points, act-order",
               "f32"));
       cases.add(
           new Case(

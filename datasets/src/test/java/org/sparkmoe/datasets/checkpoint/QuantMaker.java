@@ -207,7 +207,7 @@ interface QuantMaker {
   /**
    * GPTQ.
    *
-   * @param stored what is stored of the zero point: it, plus this
+   * @param stored what is stored of the zero point: the lowest bits of it, plus this
    */
   static QuantMaker gptq(int bits, int group, boolean symmetric, int stored, boolean ordered) {
     return (to, linear, rows, cols, random) -> {
@@ -220,8 +220,8 @@ interface QuantMaker {
       byte[] qzeros = new byte[rows * groups * bits / 8];
       int[] zero = new int[groups * rows];
       for (int i = 0; i < zero.length; i++) {
-        // version 1 cannot store 0, nor version 2 the value beyond its bits
-        zero[i] = symmetric ? 1 << (bits - 1) : 1 + random.nextInt((1 << bits) - 1);
+        // the first is 0, of which version 1 stores all bits
+        zero[i] = symmetric ? 1 << (bits - 1) : i == 0 ? 0 : random.nextInt(1 << bits);
         put(qzeros, (long) i * bits, bits, zero[i] + stored);
       }
       int perWord = 32 / bits;
@@ -242,30 +242,71 @@ interface QuantMaker {
     };
   }
 
-  /** AWQ with the order of its kernels: outputs 0, 2, 4, 6, 1, 3, 5, 7 from the lowest bits up. */
-  static QuantMaker awq(int group) {
+  /**
+   * AWQ with the order of its kernels: from the lowest bits up, the even outputs of a word and then
+   * the odd ones.
+   */
+  static QuantMaker awq(int bits, int group) {
     return (to, linear, rows, cols, random) -> {
       int groups = (cols + group - 1) / group;
       double[] scales = Scales.F32.add(to, linear + ".scales", rows * groups, random, groups, rows);
-      byte[] qweight = new byte[rows * cols / 2];
-      byte[] qzeros = new byte[rows * groups / 2];
+      byte[] qweight = new byte[rows * cols * bits / 8];
+      byte[] qzeros = new byte[rows * groups * bits / 8];
       double[][] weights = new double[rows][cols];
       int[][] zero = new int[groups][rows];
+      int perWord = 32 / bits;
       for (int n = 0; n < rows; n++) {
-        int place = n % 8 % 2 * 4 + n % 8 / 2;
+        int in = n % perWord;
+        int place = n - in + in % 2 * (perWord / 2) + in / 2;
         for (int g = 0; g < groups; g++) {
-          zero[g][n] = random.nextInt(16);
-          put(qzeros, ((long) g * rows / 8 + n / 8) * 32 + place * 4L, 4, zero[g][n]);
+          zero[g][n] = random.nextInt(1 << bits);
+          put(qzeros, ((long) g * rows + place) * bits, bits, zero[g][n]);
         }
         for (int k = 0; k < cols; k++) {
-          int code = random.nextInt(16);
-          put(qweight, ((long) k * rows / 8 + n / 8) * 32 + place * 4L, 4, code);
+          int code = random.nextInt(1 << bits);
+          put(qweight, ((long) k * rows + place) * bits, bits, code);
           int g = k / group;
           weights[n][k] = (code - zero[g][n]) * scales[g * rows + n];
         }
       }
-      to.add(linear + ".qweight", SafetensorsDType.I32, qweight, cols, rows / 8);
-      to.add(linear + ".qzeros", SafetensorsDType.I32, qzeros, groups, rows / 8);
+      to.add(linear + ".qweight", SafetensorsDType.I32, qweight, cols, rows / perWord);
+      to.add(linear + ".qzeros", SafetensorsDType.I32, qzeros, groups, rows / perWord);
+      return weights;
+    };
+  }
+
+  /**
+   * Int8 codes and int8 zero points of compressed-tensors.
+   *
+   * @param down rows to a scale, at most all
+   * @param across columns to a scale, at most all
+   */
+  static QuantMaker int8(int down, int across, boolean zeros, boolean ordered) {
+    return (to, linear, rows, cols, random) -> {
+      int high = (rows + Math.min(down, rows) - 1) / Math.min(down, rows);
+      int wide = (cols + Math.min(across, cols) - 1) / Math.min(across, cols);
+      long[] shape = high * wide == 1 ? new long[] {1} : new long[] {high, wide};
+      double[] scales = Scales.BF16.add(to, linear + ".weight_scale", high * wide, random, shape);
+      int[] groupOf = groupsOf(cols, Math.min(across, cols), ordered ? random : null);
+      byte[] zero = new byte[high * wide];
+      if (zeros) {
+        random.nextBytes(zero);
+        zero[0] = -128;
+        to.add(linear + ".weight_zero_point", SafetensorsDType.I8, zero, shape);
+      }
+      if (ordered) {
+        to.add(linear + ".weight_g_idx", SafetensorsDType.I32, ints(groupOf), cols);
+      }
+      byte[] codes = new byte[rows * cols];
+      random.nextBytes(codes);
+      double[][] weights = new double[rows][cols];
+      for (int n = 0; n < rows; n++) {
+        for (int k = 0; k < cols; k++) {
+          int g = n / Math.min(down, rows) * wide + groupOf[k];
+          weights[n][k] = (codes[n * cols + k] - zero[g]) * scales[g];
+        }
+      }
+      to.add(linear + ".weight", SafetensorsDType.I8, codes, rows, cols);
       return weights;
     };
   }

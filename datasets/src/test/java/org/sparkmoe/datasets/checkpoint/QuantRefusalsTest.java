@@ -47,6 +47,7 @@ final class QuantRefusalsTest {
           {'quant_method':'gptq','bits':4,'group_size':0} | has 0 for group_size
           {'quant_method':'gptq','bits':4,'group_size':32,'checkpoint_format':'marlin'} | has "marlin" for checkpoint_format
           {'quant_method':'gptq','bits':4,'group_size':32,'dynamic':{'+:.*down.*':{'bits':8}}} | for some modules (dynamic)
+          {'quant_method':'awq','bits':3,'group_size':32} | has 3 for bits, supported are [4, 8]
           {'quant_method':'awq','bits':4,'group_size':32,'version':'gemv'} | has "gemv" for version
           {'quant_method':'awq','bits':4,'group_size':32,'zero_point':false} | zero_point false
           {'quant_method':'modelopt'} | has no quant_algo
@@ -112,10 +113,36 @@ final class QuantRefusalsTest {
         settings.formatted(false),
         replacing(QuantMaker.packed(4, 32, true, false), "weight_zero_point", WIDTH, 2));
     assertLayerRefused("weight_zero_point\" is [32, 2], but the configuration asks for [4, 2]");
+    String int8 = settings.replace("'num_bits':4", "'num_bits':8").formatted(false);
+    write(int8, QuantMaker.int8(1, 32, false, false));
+    assertLayerRefused("tensor \"" + W1 + ".weight_zero_point\" is missing");
+    write(
+        int8,
+        replacing(
+            QuantMaker.int8(1, 32, true, false),
+            "weight_zero_point",
+            SafetensorsDType.I8,
+            new byte[WIDTH],
+            WIDTH,
+            1));
+    assertLayerRefused("weight_zero_point\" is [32, 1], but the configuration asks for [32, 2]");
+    write(
+        int8,
+        replacing(
+            QuantMaker.int8(1, 32, true, false),
+            "weight_zero_point",
+            new byte[2 * WIDTH],
+            WIDTH,
+            2));
+    assertLayerRefused("weight_zero_point\" is F8_E4M3, supported here is I8");
+    write(
+        settings.replace("'num_bits':4", "'num_bits':8").formatted(true),
+        QuantMaker.int8(1, 32, true, false));
+    assertLayerRefused(".weight_zero_point\" has no part in a mixtral layer");
     String gptq = "{'quant_method':'gptq','bits':4,'group_size':32,'sym':false}";
     write(gptq, replacing(QuantMaker.gptq(4, 32, false, -1, false), "qzeros", 2, WIDTH));
     assertLayerRefused("qzeros\" is [2, 32], but the configuration asks for [2, 4]");
-    write(gptq, QuantMaker.awq(32));
+    write(gptq, QuantMaker.awq(4, 32));
     assertLayerRefused("w1.qweight\" is [64, 4], but the configuration asks for [8, 32]");
   }
 

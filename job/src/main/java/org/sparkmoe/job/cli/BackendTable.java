@@ -39,6 +39,12 @@ final class BackendTable {
         "4 bits in groups, act-order",
         new QuantFormat(CodeType.UINT4, ScaleType.F16, 1, 128, true, true));
     kinds.put("8 bits in groups", QuantFormat.of(CodeType.UINT8, ScaleType.BF16, 1, 128));
+    kinds.put(
+        "8 bits per channel or in groups, zero points",
+        new QuantFormat(CodeType.UINT8, ScaleType.F16, 1, 128, true, false));
+    kinds.put(
+        "8 bits in groups, act-order",
+        new QuantFormat(CodeType.UINT8, ScaleType.F16, 1, 128, true, true));
     kinds.put("NVFP4", QuantFormat.of(CodeType.E2M1, ScaleType.E4M3, 1, 16));
     kinds.put("MXFP4", QuantFormat.of(CodeType.E2M1, ScaleType.E8M0, 1, 32));
     kinds.put("MXFP8", QuantFormat.of(CodeType.E4M3, ScaleType.E8M0, 1, 32));

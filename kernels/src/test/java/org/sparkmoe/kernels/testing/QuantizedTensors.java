@@ -60,7 +60,13 @@ public final class QuantizedTensors {
         new Kind("uint4 act-order", grouped(CodeType.UINT4, ScaleType.F16, 32, true, true)),
         new Kind("uint8 g64", plain(CodeType.UINT8, ScaleType.BF16, 1, 64)),
         new Kind("uint8 g32, zeros", grouped(CodeType.UINT8, ScaleType.F16, 32, true, false)),
+        new Kind("uint8 g128, zeros", grouped(CodeType.UINT8, ScaleType.BF16, 128, true, false)),
+        new Kind("uint8 channel, zeros", grouped(CodeType.UINT8, ScaleType.F32, ALL, true, false)),
+        new Kind(
+            "uint8 tensor, zeros",
+            new QuantFormat(CodeType.UINT8, ScaleType.F32, ALL, ALL, true, false)),
         new Kind("uint8 act-order", grouped(CodeType.UINT8, ScaleType.BF16, 32, false, true)),
+        new Kind("uint8 act-order, zeros", grouped(CodeType.UINT8, ScaleType.F16, 64, true, true)),
         new Kind("nvfp4", plain(CodeType.E2M1, ScaleType.E4M3, 1, 16), 1, 0x1.6p-9),
         new Kind("nvfp4, reciprocal", plain(CodeType.E2M1, ScaleType.E4M3, 1, 16), 1, 1 / 811.0),
         new Kind("w4a8", plain(CodeType.UINT4, ScaleType.F32, 1, 128), 1, 1 / 3.0),
@@ -95,7 +101,8 @@ public final class QuantizedTensors {
     byte[] zeros = new byte[format.zeros() ? count : 0];
     int most = 1 << format.codes().bits();
     for (int i = 0; i < zeros.length; i++) {
-      zeros[i] = (byte) (most / 4 + random.below(most / 2));
+      // the least and the largest among them
+      zeros[i] = (byte) (i < 2 ? i * (most - 1) : most / 4 + random.below(most / 2));
     }
     int[] groups = new int[cols];
     for (int k = 0; k < cols; k++) {

@@ -8,7 +8,8 @@ import org.sparkmoe.kernels.tensor.QuantizedMatrix;
 
 /**
  * GPTQ: unsigned codes of b = 4 or 8 bits in int32 words, the first in the lowest bits; weights
- * packed along K, zero points along N.
+ * packed along K, zero points along N. Version 1 stores zero points less 1, of which only b bits
+ * are left: 0 is stored as the largest.
  *
  * @param qweight name of int32 [K·b/32, N]
  * @param scales name of [groups, N]
@@ -66,7 +67,7 @@ public record GptqWeight(
     for (int row = 0; row < rows; row++) {
       for (int group = 0; group < groups; group++) {
         int word = words[group * (rows / perWord) + row / perWord];
-        int zero = ((word >>> (row % perWord * bits)) & mask) + zeroOffset;
+        int zero = ((word >>> (row % perWord * bits)) + zeroOffset) & mask;
         zeros.set(ValueLayout.JAVA_BYTE, (long) row * groups + group, (byte) zero);
       }
     }

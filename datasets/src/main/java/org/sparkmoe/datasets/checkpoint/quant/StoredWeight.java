@@ -10,7 +10,7 @@ import org.sparkmoe.kernels.tensor.WeightFormat;
  * and shapes; their contents are checked when they are read.
  */
 public sealed interface StoredWeight extends Serializable
-    permits PlainWeight, ScaledWeight, PackedWeight, GptqWeight, AwqWeight {
+    permits PlainWeight, ScaledWeight, ShiftedWeight, PackedWeight, GptqWeight, AwqWeight {
 
   /** N, output features. */
   int rows();
