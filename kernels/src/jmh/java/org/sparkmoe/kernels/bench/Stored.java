@@ -64,18 +64,21 @@ public enum Stored {
     }
     try (Arena scratch = Arena.ofShared()) {
       QuantizedMatrix quantized = quantizer.get().quantize(plain(rows, cols, scratch, seed), arena);
-      return this == W4A16_ACT_ORDER ? shuffled(quantized, seed) : quantized;
+      return this == W4A16_ACT_ORDER ? shuffled(quantized) : quantized;
     }
   }
 
-  /** As many columns in each group, but any. */
-  private static QuantizedMatrix shuffled(QuantizedMatrix w, long seed) {
+  /**
+   * As many columns in each group, but any: the same for all weights with as many inputs, as gate
+   * and up projections have them.
+   */
+  private static QuantizedMatrix shuffled(QuantizedMatrix w) {
     QuantFormat format = w.format();
     List<Integer> groups = new ArrayList<>();
     for (int k = 0; k < w.cols(); k++) {
       groups.add(k / format.colSpan());
     }
-    Collections.shuffle(groups, new Random(seed));
+    Collections.shuffle(groups, new Random(w.cols()));
     return new QuantizedMatrix(
         w.codes(),
         new QuantFormat(

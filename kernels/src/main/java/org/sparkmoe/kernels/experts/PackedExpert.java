@@ -1,11 +1,15 @@
 package org.sparkmoe.kernels.experts;
 
 import java.lang.foreign.Arena;
+import java.util.List;
 import org.sparkmoe.kernels.gemm.PanelMatrix;
 import org.sparkmoe.kernels.gemm.VectorGemm;
 import org.sparkmoe.kernels.quant.ActivationCodec;
 
-/** An expert whose projections are packed for {@link VectorGemm}. */
+/**
+ * An expert whose projections are packed for {@link VectorGemm}; w1 and w3 read their inputs in one
+ * order.
+ */
 record PackedExpert(
     PanelMatrix w1,
     PanelMatrix w3OrNull,
@@ -24,9 +28,14 @@ record PackedExpert(
       VectorGemm gemm,
       Arena arena) {
     requireFit(weights, activation);
+    List<PanelMatrix> in =
+        weights
+            .w3()
+            .map(w3 -> gemm.packTogether(arena, weights.w1(), w3))
+            .orElseGet(() -> gemm.packTogether(arena, weights.w1()));
     return new PackedExpert(
-        gemm.pack(weights.w1(), arena),
-        weights.w3().map(w3 -> gemm.pack(w3, arena)).orElse(null),
+        in.getFirst(),
+        in.size() > 1 ? in.getLast() : null,
         gemm.pack(weights.w2(), arena),
         weights.b1OrNull(),
         weights.b3OrNull(),

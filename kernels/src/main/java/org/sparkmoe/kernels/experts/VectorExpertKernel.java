@@ -62,12 +62,20 @@ public final class VectorExpertKernel implements ExpertKernel {
       int count = Math.min(chunk, rows - from);
       RowTiles in =
           RowTiles.pack(
-              count, e.hidden(), x, from, ws.floats(), buffers.hidden(), buffers.scratch());
+              count,
+              e.hidden(),
+              x,
+              from,
+              ws.floats(),
+              buffers.hidden(),
+              buffers.scratch(),
+              e.w1().orderOrNull());
       RowTiles inner = new RowTiles(ws.floats(), buffers.inner(), count, e.intermediate());
       project(e, in, inner, buffers);
       if (!e.inner().isIdentity()) {
         requantize(e.inner(), inner, buffers.scratch());
       }
+      inner.reorder(e.w2().orderOrNull(), buffers.scratch());
       projectBack(e, inner, buffers, y, from);
     }
     ws.release(mark);
@@ -123,7 +131,7 @@ public final class VectorExpertKernel implements ExpertKernel {
    *
    * @param hidden tiles of X
    * @param inner tiles of the activated intermediate values
-   * @param scratch of packing, and a row of the intermediate
+   * @param scratch of packing, and of the intermediate's rows
    * @param gate sums of a panel, of w1 and then of w2
    * @param up sums of a panel of w3
    */
@@ -137,9 +145,9 @@ public final class VectorExpertKernel implements ExpertKernel {
           + 2 * PanelProduct.sumValues(rows);
     }
 
-    /** For packing rows, and for one row of the intermediate. */
+    /** For packing rows, and for the intermediate's. */
     private static long scratchValues(int hidden, int intermediate) {
-      return Math.max(RowTiles.scratchValues(hidden), intermediate);
+      return RowTiles.scratchValues(Math.max(hidden, intermediate));
     }
 
     static Buffers take(Workspace ws, int rows, int hidden, int intermediate) {

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.Optional;
 import org.sparkmoe.kernels.tensor.CodeType;
 import org.sparkmoe.kernels.tensor.QuantFormat;
 import org.sparkmoe.kernels.tensor.QuantizedMatrix;
@@ -20,9 +21,13 @@ final class CodePacker {
 
   private CodePacker() {}
 
-  /** Bytes of each part, padded to cache lines. */
-  private record Sizes(long codes, long scales, long zeros, long groups) {
-    static Sizes of(QuantFormat format, int rows, int cols) {
+  /**
+   * Bytes of each part, padded to cache lines.
+   *
+   * @param list an int for each column: its group, or its place in the matrix
+   */
+  private record Sizes(long codes, long scales, long zeros, long list) {
+    static Sizes of(QuantFormat format, boolean listed, int rows, int cols) {
       long panels = Panels.count(rows);
       long scales = panels * format.groups(cols) * WIDTH;
       long codes = panels * cols * WIDTH * format.codes().bits() / 8;
@@ -30,7 +35,7 @@ final class CodePacker {
           padded(codes + CodePanels.SLACK),
           padded(scales * format.scales().bytes() + CodePanels.SLACK),
           format.zeros() ? padded(scales + CodePanels.SLACK) : 0,
-          format.ordered() ? padded((long) cols * Integer.BYTES) : 0);
+          listed ? padded((long) cols * Integer.BYTES) : 0);
     }
 
     private static long padded(long bytes) {
@@ -38,29 +43,44 @@ final class CodePacker {
     }
 
     long all() {
-      return codes + scales + zeros + groups;
+      return codes + scales + zeros + list;
     }
   }
 
   /** Bytes that {@link #pack} makes of an N × K matrix. */
   static long bytes(QuantFormat format, int rows, int cols) {
-    return Sizes.of(format, rows, cols).all();
+    return Sizes.of(format, format.ordered(), rows, cols).all();
   }
 
+  /** Columns as they are. */
   static CodePanels pack(QuantizedMatrix w, Arena arena) {
-    Sizes sizes = Sizes.of(w.format(), w.rows(), w.cols());
+    return pack(w, Optional.empty(), arena);
+  }
+
+  /** Columns in the order of their groups, which is that of {@code w}. */
+  static CodePanels packSorted(QuantizedMatrix w, ColumnOrder order, Arena arena) {
+    try (Arena scratch = Arena.ofConfined()) {
+      QuantizedMatrix sorted = order.sort(w, scratch);
+      return pack(sorted, Optional.of(order).filter(any -> !any.isNatural()), arena);
+    }
+  }
+
+  private static CodePanels pack(QuantizedMatrix w, Optional<ColumnOrder> order, Arena arena) {
+    boolean listed = w.format().ordered() || order.isPresent();
+    Sizes sizes = Sizes.of(w.format(), listed, w.rows(), w.cols());
     MemorySegment memory = arena.allocate(sizes.all(), ALIGNMENT);
     MemorySegment codes = memory.asSlice(0, sizes.codes());
     MemorySegment scales = memory.asSlice(sizes.codes(), sizes.scales());
     MemorySegment zeros = memory.asSlice(sizes.codes() + sizes.scales(), sizes.zeros());
-    MemorySegment groups = memory.asSlice(sizes.all() - sizes.groups(), sizes.groups());
+    MemorySegment list = memory.asSlice(sizes.all() - sizes.list(), sizes.list());
     for (int panel = 0; panel < Panels.count(w.rows()); panel++) {
       packCodes(w, panel, codes);
       packScales(w, panel, scales, zeros);
     }
     if (w.format().ordered()) {
-      MemorySegment.copy(w.groupOfOrNull(), 0, groups, ValueLayout.JAVA_INT, 0, w.cols());
+      MemorySegment.copy(w.groupOfOrNull(), 0, list, ValueLayout.JAVA_INT, 0, w.cols());
     }
+    order.ifPresent(columns -> columns.copyTo(list));
     float lift = lift(w);
     return new CodePanels(
         codes,
@@ -70,7 +90,8 @@ final class CodePacker {
         scales,
         w.global(),
         w.format().zeros() ? zeros : null,
-        w.format().ordered() ? groups : null,
+        w.format().ordered() ? list : null,
+        order.isPresent() ? list : null,
         needsNames(w) ? scaleOfCode(w, lift) : null,
         lift,
         sizes.all());

@@ -21,6 +21,7 @@ import org.sparkmoe.kernels.tensor.QuantFormat;
  * @param zerosOrNull panels × groups × 32 bytes and {@link #SLACK}, where the format has zero
  *     points
  * @param groupOfOrNull K ints, where the format is ordered
+ * @param orderOrNull K ints, where columns are sorted: the value of x that each meets
  * @param scaleOfCodeOrNull the factor that a byte of a scale stands for, where {@link CodeFactors}
  *     would miss one by a bit
  * @param lift the power of two that factors are multiplied by, because {@link CodeValues} leaves
@@ -36,6 +37,7 @@ record CodePanels(
     double global,
     MemorySegment zerosOrNull,
     MemorySegment groupOfOrNull,
+    MemorySegment orderOrNull,
     float[] scaleOfCodeOrNull,
     float lift,
     long bytes)

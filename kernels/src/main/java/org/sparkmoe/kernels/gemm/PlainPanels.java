@@ -15,6 +15,11 @@ public record PlainPanels(MemorySegment data, DType dtype, int rows, int cols)
     implements PanelMatrix {
 
   @Override
+  public MemorySegment orderOrNull() {
+    return null;
+  }
+
+  @Override
   public long bytes() {
     return data.byteSize();
   }

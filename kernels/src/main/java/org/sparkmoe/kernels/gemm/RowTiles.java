@@ -1,6 +1,7 @@
 package org.sparkmoe.kernels.gemm;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import org.sparkmoe.kernels.tensor.DType;
 
@@ -40,18 +41,41 @@ public record RowTiles(float[] floats, int from, int rows, int cols) {
    * @param firstRow of x, the others follow
    * @param to where the tiles go in {@code floats}
    * @param scratch {@link #scratchValues} values of {@code floats}
+   * @param orderOrNull see {@link PanelMatrix#orderOrNull}
    */
   public static RowTiles pack(
-      int rows, int cols, MemorySegment x, long firstRow, float[] floats, int to, int scratch) {
+      int rows,
+      int cols,
+      MemorySegment x,
+      long firstRow,
+      float[] floats,
+      int to,
+      int scratch,
+      MemorySegment orderOrNull) {
     for (int row = 0, tile; row < rows; row += tile) {
       tile = Tiles.rows(rows - row);
       int present = Math.min(tile, rows - row);
       long source = DType.F32.bytes((firstRow + row) * cols);
       MemorySegment.copy(x, DType.LE_FLOAT, source, floats, scratch, present * cols);
       Arrays.fill(floats, scratch + present * cols, scratch + tile * cols, 0);
-      interleave(tile, cols, floats, scratch, to + row * cols);
+      if (orderOrNull == null) {
+        interleave(tile, cols, floats, scratch, to + row * cols);
+      } else {
+        interleave(tile, cols, orderOrNull, floats, scratch, to + row * cols);
+      }
     }
     return new RowTiles(floats, to, rows, cols);
+  }
+
+  private static void interleave(
+      int tile, int cols, MemorySegment order, float[] floats, int scratch, int to) {
+    for (int k = 0; k < cols; k++) {
+      int x = scratch + order.get(ValueLayout.JAVA_INT, (long) k * Integer.BYTES);
+      int at = to + k * tile;
+      for (int i = 0; i < tile; i++) {
+        floats[at + i] = floats[x + i * cols];
+      }
+    }
   }
 
   private static void interleave(int tile, int cols, float[] floats, int scratch, int to) {
@@ -111,6 +135,31 @@ public record RowTiles(float[] floats, int from, int rows, int cols) {
       for (int n = 0; n < columns; n++) {
         for (int i = 0; i < tile; i++) {
           floats[to + n * tile + i] = floats[source + i * Panels.WIDTH + n];
+        }
+      }
+    }
+  }
+
+  /**
+   * Puts the values of all rows into the order of a matrix that they are to be multiplied by.
+   *
+   * @param orderOrNull see {@link PanelMatrix#orderOrNull}
+   * @param scratch {@link #scratchValues} values of {@code floats}
+   */
+  public void reorder(MemorySegment orderOrNull, int scratch) {
+    if (orderOrNull == null) {
+      return;
+    }
+    for (int row = 0, tile; row < rows; row += tile) {
+      tile = Tiles.rows(rows - row);
+      int first = from + row * cols;
+      System.arraycopy(floats, first, floats, scratch, tile * cols);
+      for (int k = 0; k < cols; k++) {
+        int source = orderOrNull.get(ValueLayout.JAVA_INT, (long) k * Integer.BYTES);
+        int x = scratch + source * tile;
+        int at = first + k * tile;
+        for (int i = 0; i < tile; i++) {
+          floats[at + i] = floats[x + i];
         }
       }
     }

@@ -3,9 +3,12 @@ package org.sparkmoe.kernels.gemm;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.backend.BackendUnavailableException;
 import org.sparkmoe.kernels.backend.Probes;
+import org.sparkmoe.kernels.tensor.QuantizedMatrix;
 import org.sparkmoe.kernels.tensor.Weight;
 import org.sparkmoe.kernels.tensor.WeightFormat;
 import org.sparkmoe.kernels.tensor.Workspace;
@@ -22,7 +25,10 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * </pre>
  *
  * whatever the rows around it and the register width (see {@link Tiles}). The w of a quantized
- * matrix is its code, less the zero point, times the scale in f32, rounded once.
+ * matrix is its code, less the zero point, times the scale in f32, rounded once. With act-order,
+ * and groups of one size, k runs through the columns of the first group, then of the second, and so
+ * on: an order of the weight alone, which {@link #packTogether} gives up where two weights differ
+ * in it.
  *
  * <p>Loops, from outside: chunks of rows; panels of W, each read from memory once per chunk;
  * stretches of k, whose weights stay in the nearest cache; tiles of rows (see {@link
@@ -53,7 +59,27 @@ public final class VectorGemm implements Gemm {
 
   @Override
   public PanelMatrix pack(Weight weight, Arena arena) {
-    return Panels.pack(weight, arena);
+    return packTogether(arena, weight).getFirst();
+  }
+
+  /**
+   * Packs weights that will be multiplied by the same {@link RowTiles}. Columns are sorted by group
+   * where that brings those of all into one order.
+   */
+  public List<PanelMatrix> packTogether(Arena arena, Weight... weights) {
+    Optional<ColumnOrder> order = ColumnOrder.of(weights[0]);
+    boolean shared =
+        order.isPresent()
+            && Stream.of(weights)
+                .map(ColumnOrder::of)
+                .allMatch(other -> other.isPresent() && other.get().isThatOf(order.get()));
+    return Stream.of(weights)
+        .map(
+            weight ->
+                shared
+                    ? CodePacker.packSorted((QuantizedMatrix) weight, order.get(), arena)
+                    : Panels.pack(weight, arena))
+        .toList();
   }
 
   @Override
@@ -87,7 +113,8 @@ public final class VectorGemm implements Gemm {
     int sums = ws.take(PanelProduct.sumValues(chunkRows));
     for (int from = 0; from < rows; from += chunkRows) {
       int count = Math.min(chunkRows, rows - from);
-      RowTiles packed = RowTiles.pack(count, w.cols(), x, from, ws.floats(), tiles, scratch);
+      RowTiles packed =
+          RowTiles.pack(count, w.cols(), x, from, ws.floats(), tiles, scratch, w.orderOrNull());
       for (int panel = 0; panel < Panels.count(w.rows()); panel++) {
         product.compute(packed, w, panel, biasOrNull, sums);
         product.store(count, w, panel, sums, out, from);

@@ -23,21 +23,40 @@ public final class QuantizedTensors {
    *
    * @param size of the weights, about; 1 keeps the scale of a product's input
    * @param global scale of the matrix
+   * @param lists which columns are in which group, where a list says so
    */
-  public record Kind(String name, QuantFormat format, double size, double global) {
+  public record Kind(String name, QuantFormat format, double size, double global, Lists lists) {
+    public Kind(String name, QuantFormat format, double size, double global) {
+      this(name, format, size, global, Lists.ANY);
+    }
+
     Kind(String name, QuantFormat format) {
       this(name, format, 1, 1);
     }
 
     /** The same with scales and weights {@code factor} times as large. */
     public Kind times(double factor) {
-      return new Kind(name + " times " + factor, format, size * factor, global);
+      return new Kind(name + " times " + factor, format, size * factor, global, lists);
+    }
+
+    Kind with(Lists other) {
+      return new Kind(name, format, size, global, other);
     }
 
     @Override
     public String toString() {
       return name;
     }
+  }
+
+  /** Lists of groups. */
+  public enum Lists {
+    /** A group may have any number of columns. */
+    ANY,
+    /** As many columns in each group as by position, of each matrix other ones. */
+    EQUAL,
+    /** The same, and gate and up projections have the same ones, as quantizers make them. */
+    SHARED
   }
 
   /** Every kind. */
@@ -67,6 +86,14 @@ public final class QuantizedTensors {
             new QuantFormat(CodeType.UINT8, ScaleType.F32, ALL, ALL, true, false)),
         new Kind("uint8 act-order", grouped(CodeType.UINT8, ScaleType.BF16, 32, false, true)),
         new Kind("uint8 act-order, zeros", grouped(CodeType.UINT8, ScaleType.F16, 64, true, true)),
+        new Kind(
+                "uint8 act-order, equal groups",
+                grouped(CodeType.UINT8, ScaleType.F16, 64, true, true))
+            .with(Lists.EQUAL),
+        new Kind(
+                "uint4 act-order, equal groups, shared",
+                grouped(CodeType.UINT4, ScaleType.BF16, 32, true, true))
+            .with(Lists.SHARED),
         new Kind("nvfp4", plain(CodeType.E2M1, ScaleType.E4M3, 1, 16), 1, 0x1.6p-9),
         new Kind("nvfp4, reciprocal", plain(CodeType.E2M1, ScaleType.E4M3, 1, 16), 1, 1 / 811.0),
         new Kind("w4a8", plain(CodeType.UINT4, ScaleType.F32, 1, 128), 1, 1 / 3.0),
@@ -104,10 +131,6 @@ public final class QuantizedTensors {
       // the least and the largest among them
       zeros[i] = (byte) (i < 2 ? i * (most - 1) : most / 4 + random.below(most / 2));
     }
-    int[] groups = new int[cols];
-    for (int k = 0; k < cols; k++) {
-      groups[k] = random.below(format.groups(cols));
-    }
     return new QuantizedMatrix(
         MemorySegment.ofArray(codes),
         format,
@@ -116,7 +139,37 @@ public final class QuantizedTensors {
         scales,
         kind.global(),
         format.zeros() ? MemorySegment.ofArray(zeros) : null,
-        format.ordered() ? groups : null);
+        format.ordered() ? groups(cols, kind, random) : null);
+  }
+
+  private static int[] groups(int cols, Kind kind, RandomTensors random) {
+    int[] groups = new int[cols];
+    for (int k = 0; k < cols; k++) {
+      groups[k] =
+          kind.lists() == Lists.ANY
+              ? random.below(kind.format().groups(cols))
+              : k / kind.format().colSpan();
+    }
+    for (int k = cols - 1; k > 0; k--) {
+      int other = random.below(k + 1);
+      int kept = groups[k];
+      groups[k] = groups[other];
+      groups[other] = kept;
+    }
+    return groups;
+  }
+
+  /** The matrix with the groups of another. */
+  private static QuantizedMatrix like(QuantizedMatrix other, QuantizedMatrix w) {
+    return new QuantizedMatrix(
+        w.codes(),
+        w.format(),
+        w.rows(),
+        w.cols(),
+        w.scales(),
+        w.global(),
+        w.zerosOrNull(),
+        other.groupOfOrNull());
   }
 
   /** Deviation of uniform codes. */
@@ -142,9 +195,11 @@ public final class QuantizedTensors {
   /** A gated expert. */
   public static ExpertWeights expert(
       int hidden, int intermediate, boolean biases, Kind kind, RandomTensors random) {
+    QuantizedMatrix gate = matrix(intermediate, hidden, kind, random);
+    QuantizedMatrix up = matrix(intermediate, hidden, kind, random);
     return new ExpertWeights(
-        matrix(intermediate, hidden, kind, random),
-        matrix(intermediate, hidden, kind, random),
+        gate,
+        kind.lists() == Lists.SHARED ? like(gate, up) : up,
         matrix(hidden, intermediate, kind, random),
         biases ? random.normals(intermediate, 0.3) : null,
         biases ? random.normals(intermediate, 0.3) : null,
