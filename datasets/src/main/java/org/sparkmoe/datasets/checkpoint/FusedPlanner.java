@@ -1,7 +1,10 @@
 package org.sparkmoe.datasets.checkpoint;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Set;
+import org.sparkmoe.datasets.checkpoint.quant.FusedTensor;
 import org.sparkmoe.datasets.checkpoint.quant.FusedWeights;
 import org.sparkmoe.datasets.safetensors.Quoted;
 import org.sparkmoe.datasets.safetensors.SafetensorsDType;
@@ -9,9 +12,19 @@ import org.sparkmoe.kernels.tensor.CodeType;
 import org.sparkmoe.kernels.tensor.QuantFormat;
 import org.sparkmoe.kernels.tensor.ScaleType;
 
-/** Quantized experts that share tensors: gpt-oss' MXFP4 blocks, and FP8 with scales beside it. */
+/**
+ * Quantized experts that share tensors: gpt-oss' MXFP4 blocks, and FP8 and NVFP4 with scales beside
+ * them.
+ */
 final class FusedPlanner {
   private static final int MX = 32;
+  private static final int NV = 16;
+
+  /** Shapes of one value for all experts. */
+  private static final List<long[]> SCALAR = List.of(new long[] {}, new long[] {1});
+
+  private static final List<String> SCALES =
+      List.of("weight_scale", "weight_scale_inv", "scale", "scale_inv");
 
   private final ModuleTensors tensors;
   private final LinearPlanner linears;
@@ -72,16 +85,19 @@ final class FusedPlanner {
     QuantFormat mxfp4 = QuantFormat.of(CodeType.E2M1, ScaleType.E8M0, 1, MX);
     FusedWeights weights =
         new FusedWeights(
-            tensors.take(gateUp + "_blocks", bytes, block(2L * width, hidden, 16)),
-            tensors.take(gateUp + "_scales", bytes, block(2L * width, hidden)),
-            tensors.take(down + "_blocks", bytes, block(hidden, width, 16)),
-            tensors.take(down + "_scales", bytes, block(hidden, width)),
-            false,
-            recipe.fused() == LayerRecipe.FusedOrder.INTERLEAVED_COLUMNS,
-            mxfp4,
-            mxfp4,
-            hidden,
-            width);
+            plain(
+                tensors.take(gateUp + "_blocks", bytes, block(2L * width, hidden, 16)),
+                tensors.take(gateUp + "_scales", bytes, block(2L * width, hidden)),
+                mxfp4,
+                2 * width,
+                hidden),
+            plain(
+                tensors.take(down + "_blocks", bytes, block(hidden, width, 16)),
+                tensors.take(down + "_scales", bytes, block(hidden, width)),
+                mxfp4,
+                hidden,
+                width),
+            recipe.fused() == LayerRecipe.FusedOrder.INTERLEAVED_COLUMNS);
     activations.input(new LinearPlan(null, format.activation(), null));
     activations.inner(new LinearPlan(null, format.activation(), null));
     return new ExpertLayout.FusedQuantized(weights, biases(tensors, recipe, gateUp, down));
@@ -93,85 +109,184 @@ final class FusedPlanner {
     return shape;
   }
 
+  private static FusedTensor plain(
+      String codes, String scales, QuantFormat format, int rows, int cols) {
+    return new FusedTensor(codes, scales, null, 1, false, false, format, rows, cols);
+  }
+
   /**
-   * {@code gate_up_proj} and {@code down_proj} of FP8 codes: transposed with a scale per output
-   * (FBGEMM: [E, H, 2I] with [E, 1, 2I], [E, I, H] with [E, H, 1]), or by outputs with a scale per
-   * output or block.
+   * The tensors of one projection of all experts.
+   *
+   * @param linear full name of the map, as configurations know it
+   * @param codes full name of its codes
+   * @param beside what the names of the other tensors begin with
+   */
+  private record Names(String linear, String codes, String beside) {
+    /** {@code gate_up_proj} with {@code gate_up_proj_scale}. */
+    static Names joined(String linear) {
+      return new Names(linear, linear, linear + "_");
+    }
+
+    /** {@code input_linear.weight} with {@code input_linear.weight_scale}. */
+    static Names below(String linear) {
+      return new Names(linear, linear + ".weight", linear + ".");
+    }
+  }
+
+  /**
+   * {@code gate_up_proj} and {@code down_proj}, by inputs first (Llama 4) or by outputs first, as
+   * the family stores them.
    *
    * @param prefix full name of the experts' module
    */
-  ExpertLayout scaled(String prefix) {
-    String gateUp = prefix + ".gate_up_proj";
-    String down = prefix + ".down_proj";
-    if (!(linears.format(gateUp, gateUp) instanceof ScaledFormat format)
-        || format.activation().scaleSuffixOrNull() != null) {
-      throw tensors.bad(
-          "tensor %s holds all experts, which is not known of this quantization; use weights with tensors for each expert"
-              .formatted(Quoted.of(gateUp)));
-    }
+  ExpertLayout projections(String prefix) {
+    return scaled(
+        Names.joined(prefix + ".gate_up_proj"),
+        Names.joined(prefix + ".down_proj"),
+        recipe.fused() == LayerRecipe.FusedOrder.COLUMNS);
+  }
+
+  /**
+   * Granite's {@code input_linear} and {@code output_linear}, by outputs first.
+   *
+   * @param dot full name of the mixture, and a dot
+   */
+  ExpertLayout linears(String dot) {
+    return scaled(Names.below(dot + "input_linear"), Names.below(dot + "output_linear"), false);
+  }
+
+  private ExpertLayout scaled(Names gateUp, Names down, boolean transposed) {
     if (recipe.fused() == LayerRecipe.FusedOrder.INTERLEAVED_COLUMNS || recipe.expertBias()) {
       throw tensors.bad(
-          "tensor %s is FP8 with gate and up interleaved, which is not supported"
-              .formatted(Quoted.of(gateUp)));
+          "tensor %s is quantized with gate and up interleaved, which is only known of quant_method mxfp4"
+              .formatted(Quoted.of(gateUp.codes())));
     }
-    boolean transposed = recipe.fused() == LayerRecipe.FusedOrder.COLUMNS;
-    long both = 2L * width;
-    tensors.take(gateUp, format.codeTypes(), shape(transposed, both, hidden));
-    tensors.take(down, format.codeTypes(), shape(transposed, hidden, width));
-    FusedWeights weights =
-        new FusedWeights(
-            gateUp,
-            scales(gateUp),
-            down,
-            scales(down),
-            transposed,
-            false,
-            format(format, gateUp, (int) both, hidden, transposed, new long[] {experts, 1, both}),
-            format(format, down, hidden, width, transposed, new long[] {experts, hidden, 1}),
-            hidden,
-            width);
-    if (!transposed
-        && weights.in().rowSpan() != QuantFormat.ALL
-        && width % weights.in().rowSpan() != 0) {
+    FusedTensor both = tensor(gateUp, 2 * width, hidden, transposed, new long[] {1, 2L * width});
+    FusedTensor out = tensor(down, hidden, width, transposed, new long[] {hidden, 1});
+    int span = both.format().rowSpan();
+    if (span != QuantFormat.ALL && width % span != 0) {
       throw tensors.bad(
           "tensor %s has blocks of %d rows with both gate and up, which is not supported"
-              .formatted(Quoted.of(gateUp), weights.in().rowSpan()));
+              .formatted(Quoted.of(gateUp.codes()), span));
     }
-    activations.input(new LinearPlan(null, format.activation(), null));
-    activations.inner(new LinearPlan(null, format.activation(), null));
-    return new ExpertLayout.FusedQuantized(weights, null);
+    activations.input(activation(gateUp));
+    activations.inner(activation(down));
+    return new ExpertLayout.FusedQuantized(new FusedWeights(both, out, false), null);
+  }
+
+  /**
+   * @param perOutput how transposed tensors store a scale for each output, without E
+   */
+  private FusedTensor tensor(
+      Names names, int rows, int cols, boolean transposed, long[] perOutput) {
+    return switch (linears.format(names.linear(), names.codes())) {
+      case ScaledFormat format -> scaled(format, names, rows, cols, transposed, perOutput);
+      case Fp4Format format when format.equals(Fp4Format.modelOpt(format.activation())) ->
+          nvfp4(names, rows, cols, transposed);
+      default ->
+          throw tensors.bad(
+              "tensor %s holds all experts, which is not known of this quantization; use weights with tensors for each expert"
+                  .formatted(Quoted.of(names.codes())));
+    };
+  }
+
+  private FusedTensor scaled(
+      ScaledFormat format, Names names, int rows, int cols, boolean transposed, long[] perOutput) {
+    tensors.take(names.codes(), format.codeTypes(), shape(transposed, rows, cols));
+    String scales = scales(names);
+    List<long[]> all = new ArrayList<>();
+    if (!transposed) {
+      Arrays.stream(format.grid().shapes(rows, cols))
+          .filter(shape -> shape.length == 2)
+          .forEach(shape -> all.add(ofExperts(shape)));
+    } else if (format.grid().isPerChannel()) {
+      all.add(ofExperts(perOutput));
+    }
+    if (format.grid().isPerTensor()) {
+      all.addAll(SCALAR);
+    }
+    if (all.isEmpty()) {
+      throw tensors.bad(
+          "tensor %s has inputs first and scales per block, which is not supported"
+              .formatted(Quoted.of(names.codes())));
+    }
+    tensors.take(scales, format.scaleTypes(), all.toArray(long[][]::new));
+    long[] shape = tensors.get(scales).shape();
+    boolean common = shape.length < 3;
+    ScaleGrid.Span span =
+        common
+            ? new ScaleGrid.Span(QuantFormat.ALL, QuantFormat.ALL)
+            : transposed
+                ? new ScaleGrid.Span(1, QuantFormat.ALL)
+                : format.grid().span(new long[] {shape[1], shape[2]}, rows, cols).orElseThrow();
+    ScaleType type = LinearTensors.scaleType(tensors.get(scales).dtype());
+    return new FusedTensor(
+        names.codes(),
+        scales,
+        null,
+        1,
+        transposed,
+        common,
+        QuantFormat.of(format.codes(), type, span.rows(), span.cols()),
+        rows,
+        cols);
+  }
+
+  /** ModelOpt: two codes of neighbouring inputs to a byte, also where inputs come first. */
+  private FusedTensor nvfp4(Names names, int rows, int cols, boolean transposed) {
+    if (cols % NV != 0) {
+      throw tensors.bad(
+          "tensor %s has %d inputs, which do not divide into groups of %d; this variant is not supported"
+              .formatted(Quoted.of(names.codes()), cols, NV));
+    }
+    tensors.take(names.codes(), Set.of(SafetensorsDType.U8), shape(transposed, rows, cols / 2));
+    String scales =
+        tensors.take(
+            names.beside() + "weight_scale",
+            Set.of(SafetensorsDType.F8_E4M3),
+            shape(transposed, rows, cols / NV));
+    List<long[]> shapes = new ArrayList<>(SCALAR);
+    shapes.add(new long[] {experts});
+    String global =
+        tensors.take(
+            names.beside() + "weight_scale_2",
+            Set.of(SafetensorsDType.F32),
+            shapes.toArray(long[][]::new));
+    long[] stored = tensors.get(global).shape();
+    return new FusedTensor(
+        names.codes(),
+        scales,
+        global,
+        stored.length == 0 ? 1 : Math.toIntExact(stored[0]),
+        transposed,
+        false,
+        QuantFormat.of(CodeType.E2M1, ScaleType.E4M3, 1, NV),
+        rows,
+        cols);
+  }
+
+  /** How the input is quantized; a static scale is that of all experts. */
+  private LinearPlan activation(Names names) {
+    ActivationRule rule = linears.format(names.linear(), names.codes()).activation();
+    TensorRef scale = null;
+    if (rule.scaleSuffixOrNull() != null) {
+      String name = names.beside() + rule.scaleSuffixOrNull();
+      tensors.take(name, LinearTensors.FLOATS, SCALAR.toArray(long[][]::new));
+      scale = tensors.get(name);
+    }
+    return new LinearPlan(null, rule, scale);
   }
 
   private long[] shape(boolean transposed, long out, long in) {
-    return transposed ? new long[] {experts, in, out} : new long[] {experts, out, in};
+    return ofExperts(transposed ? new long[] {in, out} : new long[] {out, in});
   }
 
-  private String scales(String tensor) {
-    return tensor + (tensors.has(tensor + "_scale_inv") ? "_scale_inv" : "_scale");
+  private long[] ofExperts(long[] shape) {
+    return new long[] {experts, shape[0], shape[1]};
   }
 
-  private QuantFormat format(
-      ScaledFormat format,
-      String tensor,
-      int rows,
-      int cols,
-      boolean transposed,
-      long[] perOutput) {
-    String scales = scales(tensor);
-    ScaleType type = LinearTensors.scaleType(tensors.get(scales).dtype());
-    if (transposed) {
-      tensors.take(scales, format.scaleTypes(), perOutput);
-      return QuantFormat.of(format.codes(), type, 1, QuantFormat.ALL);
-    }
-    long[][] shapes =
-        Arrays.stream(format.grid().shapes(rows, cols))
-            .filter(shape -> shape.length == 2)
-            .map(shape -> new long[] {experts, shape[0], shape[1]})
-            .toArray(long[][]::new);
-    tensors.take(scales, format.scaleTypes(), shapes);
-    long[] shape = tensors.get(scales).shape();
-    ScaleGrid.Span span =
-        format.grid().span(new long[] {shape[1], shape[2]}, rows, cols).orElseThrow();
-    return QuantFormat.of(format.codes(), type, span.rows(), span.cols());
+  private String scales(Names names) {
+    List<String> known = SCALES.stream().map(suffix -> names.beside() + suffix).toList();
+    return tensors.oneOf("scales of " + Quoted.of(names.linear()), known).orElse(known.getFirst());
   }
 }

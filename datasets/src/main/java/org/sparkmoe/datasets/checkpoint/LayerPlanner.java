@@ -101,12 +101,13 @@ final class LayerPlanner {
   private LayerPlan.Shared shared(SharedExpertSpec shared) {
     int hidden = spec.hidden();
     int width = shared.intermediate();
-    String fused = beside(module) + "input_linear.weight";
-    if (tensors.has(fused)) {
+    String fused = beside(module) + "input_linear";
+    if (linears.has(fused)) {
+      LinearPlan both = linears.plan(fused, 2 * width, hidden);
       return shared(
-          linears.plain(fused, 0, width, hidden, 2 * width),
-          linears.plain(fused, width, width, hidden, 2 * width),
-          linears.plain(beside(module) + "output_linear.weight", 0, hidden, width, hidden));
+          both.rows(0, width, tensors),
+          both.rows(width, width, tensors),
+          linears.plan(beside(module) + "output_linear", hidden, width));
     }
     String prefix =
         Stream.concat(SHARED.stream().map(name -> module + "." + name), Stream.of(beside(module)))

@@ -77,12 +77,15 @@ final class LayoutDetector {
       return quantized.blocks(dot + "experts");
     }
     if (tensors.has(dot + "experts.gate_up_proj")) {
-      if (tensors.get(dot + "experts.gate_up_proj").dtype().kernelType().isEmpty()) {
-        return quantized.scaled(dot + "experts");
+      if (isQuantized(dot + "experts.gate_up_proj")) {
+        return quantized.projections(dot + "experts");
       }
       return fused(dot + "experts.gate_up_proj", dot + "experts.down_proj");
     }
     if (tensors.has(dot + "input_linear.weight")) {
+      if (isQuantized(dot + "input_linear.weight")) {
+        return quantized.linears(dot);
+      }
       return fused(dot + "input_linear.weight", dot + "output_linear.weight");
     }
     if (tensors.has(dot + "experts.mlp.w1")) {
@@ -91,6 +94,10 @@ final class LayoutDetector {
     throw tensors.bad(
         "the experts' tensors have names of no known layout; this variant of the model is not"
             + " supported");
+  }
+
+  private boolean isQuantized(String tensor) {
+    return tensors.get(tensor).dtype().kernelType().isEmpty();
   }
 
   private ExpertLayout perExpert(String prefix, SortedSet<Integer> numbers) {

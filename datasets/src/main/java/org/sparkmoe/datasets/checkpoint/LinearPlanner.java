@@ -43,26 +43,17 @@ final class LinearPlanner {
             .findFirst()
             .orElse(linear + ".weight");
     if (tensors.get(weight).dtype().kernelType().isPresent()) {
-      return plain(weight, 0, rows, cols, rows);
+      return plain(weight, rows, cols);
     }
     LinearFormat format = format(linear, weight);
     LinearTensors own = new LinearTensors(tensors, linear, rows, cols);
     return new LinearPlan(format.weight(own), format.activation(), scale(format, own));
   }
 
-  /**
-   * Rows of a tensor that is not quantized.
-   *
-   * @param tensor its full name
-   * @param first row
-   * @param rows of the weight
-   * @param allRows of the tensor
-   */
-  LinearPlan plain(String tensor, int first, int rows, int cols, int allRows) {
-    String name = tensors.take(tensor, new long[] {allRows, cols});
+  private LinearPlan plain(String tensor, int rows, int cols) {
+    String name = tensors.take(tensor, new long[] {rows, cols});
     return new LinearPlan(
-        new PlainWeight(
-            name, first, tensors.get(name).dtype().kernelType().orElseThrow(), rows, cols),
+        new PlainWeight(name, 0, tensors.get(name).dtype().kernelType().orElseThrow(), rows, cols),
         ActivationRule.NONE,
         null);
   }

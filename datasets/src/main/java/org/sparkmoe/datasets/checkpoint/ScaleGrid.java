@@ -40,6 +40,16 @@ final class ScaleGrid {
     return new ScaleGrid(false, false, rows, cols);
   }
 
+  /** Whether there may be one scale for the tensor. */
+  boolean isPerTensor() {
+    return tensor;
+  }
+
+  /** Whether there may be one for each output. */
+  boolean isPerChannel() {
+    return channel;
+  }
+
   /** Whether neighbouring rows share scales, but not all of them. */
   boolean isBlocksOfRows() {
     return blockRows > 1;

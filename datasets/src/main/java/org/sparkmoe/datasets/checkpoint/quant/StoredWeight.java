@@ -10,7 +10,13 @@ import org.sparkmoe.kernels.tensor.WeightFormat;
  * and shapes; their contents are checked when they are read.
  */
 public sealed interface StoredWeight extends Serializable
-    permits PlainWeight, ScaledWeight, ShiftedWeight, PackedWeight, GptqWeight, AwqWeight {
+    permits PlainWeight,
+        ScaledWeight,
+        ShiftedWeight,
+        SlicedWeight,
+        PackedWeight,
+        GptqWeight,
+        AwqWeight {
 
   /** N, output features. */
   int rows();
