@@ -93,7 +93,9 @@ final class LinearPlanner {
     if (suffix == null) {
       return null;
     }
-    own.take(suffix, LinearTensors.FLOATS, new long[] {}, new long[] {1});
-    return own.get(suffix);
+    LinearTensors holder =
+        own.has(suffix) ? own : own.otherName().filter(other -> other.has(suffix)).orElse(own);
+    holder.take(suffix, LinearTensors.FLOATS, new long[] {}, new long[] {1});
+    return holder.get(suffix);
   }
 }

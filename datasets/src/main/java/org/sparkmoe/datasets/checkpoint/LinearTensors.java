@@ -14,6 +14,9 @@ final class LinearTensors {
   static final Set<SafetensorsDType> FLOATS =
       Set.of(SafetensorsDType.F32, SafetensorsDType.BF16, SafetensorsDType.F16);
 
+  private static final Map<String, String> OTHER_NAMES =
+      Map.of(".gate_proj", ".w1", ".up_proj", ".w3", ".down_proj", ".w2");
+
   private static final Map<SafetensorsDType, ScaleType> SCALES =
       Map.of(
           SafetensorsDType.F32, ScaleType.F32,
@@ -81,6 +84,20 @@ final class LinearTensors {
     Optional<String> name =
         tensors.oneOf("scales of " + Quoted.of(linear), List.of(name(first), name(second)));
     return name.isPresent() && name.get().equals(name(second)) ? second : first;
+  }
+
+  /**
+   * What stands beside the tensors of an expert's {@code gate_proj} as {@code w1}, and so on:
+   * w4afp8 checkpoints of DeepSeek store static scales there.
+   */
+  Optional<LinearTensors> otherName() {
+    for (Map.Entry<String, String> other : OTHER_NAMES.entrySet()) {
+      if (linear.endsWith(other.getKey())) {
+        String stem = linear.substring(0, linear.length() - other.getKey().length());
+        return Optional.of(new LinearTensors(tensors, stem + other.getValue(), rows, cols));
+      }
+    }
+    return Optional.empty();
   }
 
   InputException bad(String what) {

@@ -12,7 +12,7 @@ import org.sparkmoe.kernels.tensor.ScaleType;
 /** Reads {@code quantization_config} by its {@code quant_method}. */
 final class QuantConfigs {
   private static final String SUPPORTED =
-      "awq, compressed-tensors, fbgemm_fp8, fp8, gptq, modelopt, mxfp4, mxfp8";
+      "awq, compressed-tensors, fbgemm_fp8, fp8, gptq, modelopt, mxfp4, mxfp8, w4afp8";
 
   /** The largest group or block, above any in use. */
   static final int MAX_GROUP = 1 << 16;
@@ -49,6 +49,7 @@ final class QuantConfigs {
       case "mxfp8" ->
           uniform(
               config, method, ScaledFormat.mxfp8(ActivationRule.dynamic(ActivationScheme.MXFP8)));
+      case "w4afp8" -> new W4aFp8Config(config);
       default ->
           throw config.bad(
               "has quant_method %s, which is not supported; supported are %s"

@@ -186,6 +186,15 @@ final class QuantFormatsTest {
               "uint%d per 1x32, f32 scales, zero points".formatted(bits),
               "f32"));
     }
+    cases.add(
+        new Case(
+            "w4afp8",
+            "{'quant_method':'w4afp8','activation_scheme':'dynamic','weight_block_size':[128,128]}",
+            QuantMaker.int4().with("input_scale", 0.5),
+            128,
+            256,
+            "uint4 per 1x128, bf16 scales",
+            "e4m3 per tensor, 0.5"));
     addInt8(cases);
     return cases;
   }

@@ -95,6 +95,39 @@ final class QuantLayoutsTest {
     }
   }
 
+  /** As DeepSeek-R1 is published in w4afp8: static scales stand under other names. */
+  @Test
+  void w4afp8KeepsOtherMapsInFp8() {
+    Synthetic.config(
+        folder,
+        shared("{'quant_method':'w4afp8'}")
+            .replace("'moe_intermediate_size':32", "'moe_intermediate_size':128")
+            .replace("'hidden_size':64", "'hidden_size':256"));
+    SafetensorsWriter writer = new SafetensorsWriter();
+    List<double[][]> routed = projections(writer, MLP + ".experts.0", 128, 256, QuantMaker.int4());
+    float scale = 0.25f;
+    for (String name : List.of("w1", "w2", "w3")) {
+      writer.addFloats(MLP + ".experts.0." + name + ".input_scale", new float[] {scale}, 1);
+      scale *= 2;
+    }
+    QuantMaker block = QuantMaker.grid(false, Scales.F32, "weight_scale_inv", 128, 128, 2);
+    List<double[][]> own = projections(writer, MLP + ".shared_expert", 48, 256, block);
+    writer
+        .addRandom(MLP + ".gate.weight", 1, 256)
+        .addRandom(MLP + ".shared_expert_gate.weight", 1, 256);
+    write(writer);
+    MoeLayer layer = Synthetic.open(folder).layer(0);
+    assertThat(layer.schemes().input().staticScaleOrNull()).isEqualTo(1f);
+    assertThat(layer.schemes().inner().staticScaleOrNull()).isEqualTo(0.5f);
+    assertThat(layer.schemes().sharedInput().scheme().label())
+        .isEqualTo("e4m3 per 128 values, f32 scales");
+    try (LayerTensors tensors = layer.open(Synthetic.CONF);
+        Arena arena = Arena.ofConfined()) {
+      assertExpert(tensors.expert(0, arena), routed.get(0), routed.get(1), routed.get(2));
+      assertExpert(tensors.sharedExpert(arena).orElseThrow(), own.get(0), own.get(1), own.get(2));
+    }
+  }
+
   @Test
   void sharedExpertMayBePlain() {
     Synthetic.config(folder, shared("{'quant_method':'fp8','activation_scheme':'dynamic'}"));

@@ -311,6 +311,26 @@ interface QuantMaker {
     };
   }
 
+  /** Int4 of SGLang, two in a byte, with a scale for each 128 inputs. */
+  static QuantMaker int4() {
+    return (to, linear, rows, cols, random) -> {
+      int groups = cols / 128;
+      double[] scales =
+          Scales.BF16.add(to, linear + ".weight_scale_inv", rows * groups, random, rows, groups);
+      byte[] packed = new byte[rows * cols / 2];
+      double[][] weights = new double[rows][cols];
+      for (int n = 0; n < rows; n++) {
+        for (int k = 0; k < cols; k++) {
+          int value = random.nextInt(16) - 8;
+          put(packed, ((long) n * cols + k) * 4, 4, value);
+          weights[n][k] = value * scales[n * groups + k / 128];
+        }
+      }
+      to.add(linear + ".weight", SafetensorsDType.I8, packed, rows, cols / 2);
+      return weights;
+    };
+  }
+
   /**
    * Pairs of e2m1.
    *

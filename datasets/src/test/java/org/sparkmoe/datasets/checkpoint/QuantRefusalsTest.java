@@ -54,6 +54,8 @@ final class QuantRefusalsTest {
           {'quant_method':'modelopt','quant_algo':'INT4_AWQ'} | quant_algo "INT4_AWQ"
           {'quant_method':'modelopt','quant_algo':'NVFP4','group_size':32} | supported is 16
           {'quant_method':'mxfp4'} | gate_up_proj_blocks
+          {'quant_method':'w4afp8','group_size':64} | has "64" for group_size, supported is 128
+          {'quant_method':'w4afp8'} | has 64 inputs, which do not divide into groups of 128
           {'quant_method':'compressed-tensors','format':'marlin-24'} | has "marlin-24" for format
           {'quant_method':'compressed-tensors','config_groups':{}} | by quantization_config (quant_method compressed-tensors
           {'quant_method':'compressed-tensors','config_groups':{'a':{'targets':['Linear']}}} | no object weights
