@@ -121,8 +121,7 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
     boolean known =
         switch (w.format().codes()) {
           case E4M3 -> w.lift() == CodeValues.E4M3_LIFT;
-          case INT8, UINT4, E2M1 -> true;
-          case UINT8 -> false;
+          case INT8, UINT8, UINT4, E2M1 -> true;
         };
     return known && !w.format().ordered() && rows <= MOST_CODE_ROWS;
   }
@@ -147,23 +146,24 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
       case UINT4 ->
           FusedUint4.multiply(tile, floats, x, codes, from, depth, group, strip, floats, c);
       case E2M1 -> FusedE2m1.multiply(tile, floats, x, codes, from, depth, group, strip, floats, c);
-      case E4M3, INT8 -> groupByGroup(w, tile, x, from, depth, group, c);
-      case UINT8 -> throw new AssertionError("uint8 goes through a strip");
+      case E4M3, INT8, UINT8 -> groupByGroup(w, tile, x, from, depth, group, c);
     }
   }
 
   private void groupByGroup(CodePanels w, int tile, int x, long from, int depth, int group, int c) {
     MemorySegment codes = w.codes();
-    boolean integers = w.format().codes() == CodeType.INT8;
+    CodeType type = w.format().codes();
     for (int k = 0; k < depth; k += group) {
       int xk = x + k * tile;
       long at = from + (long) k * w.step();
       int run = Math.min(group, depth - k);
       long factors = CodeFactors.bytes(k / group);
-      if (integers) {
-        FusedInt8.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
-      } else {
-        FusedE4m3.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
+      switch (type) {
+        case INT8 ->
+            FusedInt8.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
+        case UINT8 ->
+            FusedUint8.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
+        default -> FusedE4m3.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
       }
     }
   }
