@@ -175,7 +175,7 @@ struct Inner {
   // are any.
   template <bool BIASES>
   __device__ __forceinline__ void sigmoidTimesUp(
-      float (&sum)[128], int first, const Expert<uint8_t>& expert) const {
+      float (&sum)[128], int first, const float* b1, const float* b3) const {
     const int lane = threadIdx.x & 31;
     const bool isSilu = activation.kind == SILU;
     const float alpha = isSilu ? 1.0f : activation.alpha;
@@ -186,8 +186,8 @@ struct Inner {
       for (int c = 0; c < 2; c++) {
         const int col = first + n * 8 + (lane & 3) * 2 + c;
         const bool real = !BIASES || col < cols;
-        const float gateBias = BIASES && expert.b1 != nullptr && real ? __ldg(expert.b1 + col) : 0.0f;
-        const float upBias = BIASES && expert.b3 != nullptr && real ? __ldg(expert.b3 + col) : 0.0f;
+        const float gateBias = BIASES && b1 != nullptr && real ? __ldg(b1 + col) : 0.0f;
+        const float upBias = BIASES && b3 != nullptr && real ? __ldg(b3 + col) : 0.0f;
 #pragma unroll
         for (int half = 0; half < 2; half++) {
           const int at = n * 4 + half * 2 + c;
@@ -201,7 +201,7 @@ struct Inner {
 
   // Any formula likewise, not unrolled: a quarter of the outputs at a time, through the warp's own memory.
   __device__ __forceinline__ void anyFormula(
-      float (&sum)[128], int first, const Expert<uint8_t>& expert, float* scratch) const {
+      float (&sum)[128], int first, const float* b1, const float* b3, float* scratch) const {
     const int lane = threadIdx.x & 31;
     auto each = [&](int quarter, bool isStore) {
 #pragma unroll
@@ -222,8 +222,8 @@ struct Inner {
       each(quarter, true);
       const int col = first + quarter * 32 + lane;
       const bool real = col < cols;
-      const float gateBias = expert.b1 != nullptr && real ? expert.b1[col] : 0.0f;
-      const float upBias = expert.b3 != nullptr && real ? expert.b3[col] : 0.0f;
+      const float gateBias = b1 != nullptr && real ? b1[col] : 0.0f;
+      const float upBias = b3 != nullptr && real ? b3[col] : 0.0f;
 #pragma unroll 1
       for (int row = 0; row < 16; row++) {
         float* at = scratch + row * 64 + lane;
@@ -281,7 +281,7 @@ struct Inner {
 template <bool INNER, typename Store>
 __device__ __forceinline__ void product(
     const TensorMap* xMap, const uint8_t* x, const Plan& plan, const Expert<uint8_t>* experts, int k, int cols,
-    const Coding& coding, const Store& store) {
+    const Coding& coding, int* counter, const Store& store) {
   extern __shared__ __align__(1024) unsigned char memory[];
   constexpr int kOutputs = INNER ? kHalfSums : kTileSums;
   const uint32_t base = (uint32_t)__cvta_generic_to_shared(memory);
@@ -293,46 +293,47 @@ __device__ __forceinline__ void product(
       initBarrier(full + stage * 8, 1);
       initBarrier(empty + stage * 8, 8 * kBlocks);
     }
+    Jobs(memory, base).init();
     asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
   }
   meetCluster();
   // The same in the whole warp, as the compiler sees from the shuffle.
   const int warpOfBlock = __shfl_sync(~0u, threadIdx.x >> 5, 0);
   if (warpOfBlock < 4) {
-    asm volatile("setmaxnreg.dec.sync.aligned.u32 24;\n");
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
     if (threadIdx.x == 0) {
-      produce<uint8_t, kGroup, INNER, kOutputs>(xMap, plan, experts, steps, base, full, empty);
+      produce<kGroup, kOutputs>(xMap, Jobs(memory, base), steps, base, full, empty);
+    } else if (threadIdx.x == 32 && blockOfCluster() == 0) {
+      Jobs(memory, base).handOut<INNER>(plan, experts, counter);
     }
   } else {
-    asm volatile("setmaxnreg.inc.sync.aligned.u32 240;\n");
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
     const int group = (warpOfBlock >> 2) - 1;
     const int warp = warpOfBlock - 4;
     const int lane = threadIdx.x & 31;
     uint8_t* scratch = memory + kScratchAt + warp * kScratchBytes;
     Turn turn;
+    Jobs jobs(memory, base);
     const int block = blockOfCluster();
-    for (int index = blockIdx.x / kBlocks; index < plan.count(); index += gridDim.x / kBlocks) {
-      int rowTile;
-      int column;
-      plan.at(index, rowTile, column);
-      const Tile tile = share(plan.tiles[rowTile], block);
-      const Expert<uint8_t>& expert = experts[tile.expert];
-      if (tile.rows <= group * kGroupRows) {
+    for (Job whole = jobs.nextOfWarp(); whole.rows > 0; whole = jobs.nextOfWarp()) {
+      const Job job = whole.ofBlock(block);
+      if (job.rows <= group * kGroupRows) {
         pass(steps, turn, full, empty);
         continue;
       }
       const int own = warp * 16;
-      const int last = tile.rows - 1;
-      const int first = column * kOutputs;
-      const BlockScales left(coding, INNER ? expert.w1 : expert.w2, first);
+      const int last = job.rows - 1;
+      const int first = job.column * kOutputs;
+      const BlockScales left(coding, (const uint8_t*)job.weights[0], first);
       const BlockScales right(
-          coding, INNER ? expert.w3 : expert.w2, INNER ? first : min(first + kHalfSums, cols - 1));
+          coding, (const uint8_t*)job.weights[1], INNER ? first : min(first + kHalfSums, cols - 1));
       float sum[128];
-      consume(sum, scalesOf(x, tile.first + min(own + (lane >> 2), last), k),
-              scalesOf(x, tile.first + min(own + (lane >> 2) + 8, last), k), left, right, group, steps, turn, base, full,
+      consume(sum, scalesOf(x, job.first + min(own + (lane >> 2), last), k),
+              scalesOf(x, job.first + min(own + (lane >> 2) + 8, last), k), left, right, group, steps, turn, base, full,
               empty);
-      store(sum, Rows{(int64_t)tile.first + own, min(16, tile.rows - own)}, first, expert, scratch);
+      store(sum, Rows{(int64_t)job.first + own, min(16, job.rows - own)}, first, job.biases, scratch);
     }
+    storesReadBut<0>();
   }
   // The other block may still copy to this one's memory and arrive at its barriers.
   meetCluster();
@@ -344,16 +345,16 @@ __device__ __forceinline__ void product(
 extern "C" __global__ void __cluster_dims__(kBlocks, 1, 1) __launch_bounds__(kThreads, 1)
     inner_gated_fp8(const __grid_constant__ TensorMap xMap, const uint8_t* x, const Tile* tiles,
                     const Expert<uint8_t>* experts, uint8_t* out, int rowTiles, int columns, int k, int cols, int stride,
-                    int kind, float alpha, float beta, float limit, int powerOfTwo, Coding coding) {
+                    int kind, float alpha, float beta, float limit, int powerOfTwo, Coding coding, int* counter) {
   const Inner inner{out, cols, stride, Activation{kind, alpha, beta, limit}, powerOfTwo != 0};
-  product<true>(&xMap, x, Plan{tiles, rowTiles, columns}, experts, k, cols, coding,
-                [&](float(&sum)[128], const Rows& rows, int first, const Expert<uint8_t>& expert, uint8_t* scratch) {
+  product<true>(&xMap, x, Plan{tiles, rowTiles, columns}, experts, k, cols, coding, counter,
+                [&](float(&sum)[128], const Rows& rows, int first, const float* const(&biases)[2], uint8_t* scratch) {
                   if (kind != SILU && kind != SWIGLU_OAI) {
-                    inner.anyFormula(sum, first, expert, (float*)scratch);
-                  } else if (expert.b1 == nullptr && expert.b3 == nullptr) {
-                    inner.sigmoidTimesUp<false>(sum, first, expert);
+                    inner.anyFormula(sum, first, biases[0], biases[1], (float*)scratch);
+                  } else if (biases[0] == nullptr && biases[1] == nullptr) {
+                    inner.sigmoidTimesUp<false>(sum, first, biases[0], biases[1]);
                   } else {
-                    inner.sigmoidTimesUp<true>(sum, first, expert);
+                    inner.sigmoidTimesUp<true>(sum, first, biases[0], biases[1]);
                   }
                   inner.store(sum, rows, first, scratch);
                 });
@@ -361,10 +362,13 @@ extern "C" __global__ void __cluster_dims__(kBlocks, 1, 1) __launch_bounds__(kTh
 
 extern "C" __global__ void __cluster_dims__(kBlocks, 1, 1) __launch_bounds__(kThreads, 1)
     outer_fp8(const __grid_constant__ TensorMap xMap, const uint8_t* x, const Tile* tiles,
-              const Expert<uint8_t>* experts, float* out, int rowTiles, int columns, int k, int cols, Coding coding) {
-  product<false>(&xMap, x, Plan{tiles, rowTiles, columns}, experts, k, cols, coding,
-                 [&](const float(&sum)[128], const Rows& rows, int first, const Expert<uint8_t>& expert,
-                     uint8_t* scratch) { storeSums(sum, rows, out, first, cols, expert.b2, (float*)scratch); });
+              const Expert<uint8_t>* experts, float* out, int rowTiles, int columns, int k, int cols, Coding coding,
+              const __grid_constant__ TensorMap outMap, int* counter) {
+  product<false>(&xMap, x, Plan{tiles, rowTiles, columns}, experts, k, cols, coding, counter,
+                 [&](const float(&sum)[128], const Rows& rows, int first, const float* const(&biases)[2],
+                     uint8_t* scratch) {
+                   storeSums(sum, rows, Sums{&outMap, out, cols}, first, biases[0], (float*)scratch);
+                 });
 }
 
 // Rows of codes and their scales, of rows of `stride` values with zeros behind the last real one: row i of those of

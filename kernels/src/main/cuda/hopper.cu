@@ -7,8 +7,9 @@ namespace {
 
 constexpr int kDepth = 64;  // of k, in one stage
 
-// Of a warp's 16 rows of 64 sums in its scratch memory, while a formula is computed that is not unrolled.
-constexpr int kScratchPitch = 68;
+// Of a warp's 16 rows of 64 sums in its scratch memory, while a formula is computed that is not unrolled: `col` is
+// swizzled by eights, such that four rows lie in different banks.
+__device__ __forceinline__ int scratchAt(int row, int col) { return row * 64 + (col ^ ((row & 3) << 3)); }
 
 #define WGMMA(TYPE)                                                                                                   \
   asm volatile(                                                                                                       \
@@ -81,10 +82,11 @@ struct Inner {
   int stride;
   Activation activation;
 
-  // Gate times sigmoid times up, in registers: silu and the one of gpt-oss. EDGE: with biases or past the last column.
-  template <bool EDGE>
+  // Gate times sigmoid times up, in registers: silu and the one of gpt-oss. PLAIN: silu alone, without a bound, biases or
+  // a column past the last, so that nothing is left but its exponential and its quotient.
+  template <bool PLAIN>
   __device__ __forceinline__ void sigmoidTimesUp(
-      const float (&acc)[128], const Rows& rows, int first, const Expert<T>& expert) const {
+      const float (&acc)[128], const Rows& rows, int first, const float* b1, const float* b3) const {
     const int lane = threadIdx.x & 31;
     const int odd = lane & 1;
     const bool isSilu = activation.kind == SILU;
@@ -102,15 +104,19 @@ struct Inner {
         T value[4];
 #pragma unroll
         for (int c = 0; c < 2; c++) {
-          const bool real = !EDGE || col + c < cols;
-          const float gateBias = EDGE && expert.b1 != nullptr && real ? __ldg(expert.b1 + col + c) : 0.0f;
-          const float upBias = EDGE && expert.b3 != nullptr && real ? __ldg(expert.b3 + col + c) : 0.0f;
+          const bool real = PLAIN || col + c < cols;
+          const float gateBias = !PLAIN && b1 != nullptr && real ? __ldg(b1 + col + c) : 0.0f;
+          const float upBias = !PLAIN && b3 != nullptr && real ? __ldg(b3 + col + c) : 0.0f;
 #pragma unroll
           for (int half = 0; half < 2; half++) {
             const int at = (n + i) * 4 + half * 2 + c;
-            const float g = atMost(acc[at] + gateBias, activation.limit);
-            const float u = clamp(acc[64 + at] + upBias, activation.limit);
-            narrow(real ? g * sigmoid<true>(alpha * g) * (u + beta) : 0.0f, value[half * 2 + c]);
+            if (PLAIN) {
+              narrow(acc[at] * briefSigmoid(acc[at]) * acc[64 + at], value[half * 2 + c]);
+            } else {
+              const float g = atMost(acc[at] + gateBias, activation.limit);
+              const float u = clamp(acc[64 + at] + upBias, activation.limit);
+              narrow(real ? g * briefSigmoid(alpha * g) * (u + beta) : 0.0f, value[half * 2 + c]);
+            }
           }
         }
         packed[i][0] = pack(value[0], value[1]);
@@ -121,7 +127,7 @@ struct Inner {
 #pragma unroll
       for (int half = 0; half < 2; half++) {
         const uint32_t other = __shfl_xor_sync(~0u, odd ? packed[0][half] : packed[1][half], 1);
-        if ((half == 0 ? upper : lower) && (!EDGE || col < stride)) {
+        if ((half == 0 ? upper : lower) && (PLAIN || col < stride)) {
           *(uint2*)(to + half * 8 * (int64_t)stride + col) =
               odd ? make_uint2(other, packed[1][half]) : make_uint2(packed[0][half], other);
         }
@@ -132,7 +138,7 @@ struct Inner {
   // Any formula, compiled once: a quarter of the sums at a time, through the warp's own shared memory.
   template <bool GATED>
   __device__ __forceinline__ void anyFormula(
-      const float (&acc)[128], const Rows& rows, int first, const Expert<T>& expert, float* scratch) const {
+      const float (&acc)[128], const Rows& rows, int first, const float* b1, const float* b3, float* scratch) const {
     constexpr int kOutputs = GATED ? 32 : 64;
     const int lane = threadIdx.x & 31;
 #pragma unroll 1
@@ -144,9 +150,10 @@ struct Inner {
 #pragma unroll
           for (int n = 0; n < 8; n++) {
             const int at = GATED ? (n < 4 ? q * 4 + n : 16 + q * 4 + n - 4) : q * 8 + n;
-            float* to = scratch + (lane >> 2) * kScratchPitch + n * 8 + (lane & 3) * 2;
-            *(float2*)to = make_float2(acc[at * 4], acc[at * 4 + 1]);
-            *(float2*)(to + 8 * kScratchPitch) = make_float2(acc[at * 4 + 2], acc[at * 4 + 3]);
+            const int row = lane >> 2;
+            const int col = n * 8 + (lane & 3) * 2;
+            *(float2*)(scratch + scratchAt(row, col)) = make_float2(acc[at * 4], acc[at * 4 + 1]);
+            *(float2*)(scratch + scratchAt(row + 8, col)) = make_float2(acc[at * 4 + 2], acc[at * 4 + 3]);
           }
         }
       }
@@ -161,11 +168,13 @@ struct Inner {
         T value[2];
 #pragma unroll
         for (int c = 0; c < 2; c++) {
-          const float* from = scratch + row * kScratchPitch + output + c;
           float result = 0.0f;
           if (col + c < cols) {
-            const float gate = from[0] + (expert.b1 != nullptr ? expert.b1[col + c] : 0.0f);
-            const float up = GATED ? from[32] + (expert.b3 != nullptr ? expert.b3[col + c] : 0.0f) : 0.0f;
+            const float gate =
+                scratch[scratchAt(row, output + c)] + (b1 != nullptr ? b1[col + c] : 0.0f);
+            const float up = GATED ? scratch[scratchAt(row, output + c + 32)] +
+                                         (b3 != nullptr ? b3[col + c] : 0.0f)
+                                   : 0.0f;
             result = activate<true>(activation, gate, up);
           }
           narrow(result, value[c]);
@@ -178,7 +187,8 @@ struct Inner {
 
 template <typename T, bool INNER, int OUTPUTS, typename Store>
 __device__ __forceinline__ void product(
-    const TensorMap* xMap, const Plan& plan, const Expert<T>* experts, int k, const Store& store) {
+    const TensorMap* xMap, const Plan& plan, const Expert<T>* experts, int k, int* counter,
+    const Store& store) {
   extern __shared__ __align__(1024) unsigned char memory[];
   const uint32_t base = (uint32_t)__cvta_generic_to_shared(memory);
   const uint32_t full = base + kBarriersAt;
@@ -189,6 +199,7 @@ __device__ __forceinline__ void product(
       initBarrier(full + stage * 8, 1);
       initBarrier(empty + stage * 8, 8 * kBlocks);
     }
+    Jobs(memory, base).init();
     asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
   }
   meetCluster();
@@ -197,7 +208,9 @@ __device__ __forceinline__ void product(
   if (warpOfBlock < 4) {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
     if (threadIdx.x == 0) {
-      produce<T, kDepth, INNER, OUTPUTS>(xMap, plan, experts, steps, base, full, empty);
+      produce<kDepth, OUTPUTS>(xMap, Jobs(memory, base), steps, base, full, empty);
+    } else if (threadIdx.x == 32 && blockOfCluster() == 0) {
+      Jobs(memory, base).handOut<INNER>(plan, experts, counter);
     }
   } else {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
@@ -205,21 +218,19 @@ __device__ __forceinline__ void product(
     const int warp = warpOfBlock - 4;
     float* scratch = (float*)(memory + kScratchAt + warp * kScratchBytes);
     Turn turn;
+    Jobs jobs(memory, base);
     const int block = blockOfCluster();
-    for (int index = blockIdx.x / kBlocks; index < plan.count(); index += gridDim.x / kBlocks) {
-      int rowTile;
-      int column;
-      plan.at(index, rowTile, column);
-      const Tile tile = share(plan.tiles[rowTile], block);
-      const Expert<T>& expert = experts[tile.expert];
-      const bool live = tile.rows > group * kGroupRows;
+    for (Job whole = jobs.nextOfWarp(); whole.rows > 0; whole = jobs.nextOfWarp()) {
+      const Job job = whole.ofBlock(block);
+      const bool live = job.rows > group * kGroupRows;
       float acc[128];
       consume<T>(acc, live, group, steps, turn, base, full, empty);
       if (live) {
         const int own = warp * 16;
-        store(acc, Rows{(int64_t)tile.first + own, min(16, tile.rows - own)}, column * OUTPUTS, expert, scratch);
+        store(acc, Rows{(int64_t)job.first + own, min(16, job.rows - own)}, job.column * OUTPUTS, job.biases, scratch);
       }
     }
+    storesReadBut<0>();
   }
   // The other block may still copy to this one's memory and arrive at its barriers.
   meetCluster();
@@ -227,23 +238,26 @@ __device__ __forceinline__ void product(
 
 }  // namespace
 
-// Arguments as in experts.cu; rowTiles and columns are the numbers of tiles, xMap is that of x.
+// Arguments as in experts.cu; rowTiles and columns are the numbers of tiles, xMap is that of x and outMap that of out,
+// where its rows are whole 16 bytes; *counter is 0.
 #define INNER(NAME, T, GATED)                                                                                         \
   extern "C" __global__ void __cluster_dims__(kBlocks, 1, 1) __launch_bounds__(kThreads, 1)                           \
       NAME(const __grid_constant__ TensorMap xMap, const Tile* tiles, const Expert<T>* experts, T* out, int rowTiles, \
-           int columns, int k, int cols, int stride, int kind, float alpha, float beta, float limit) {                \
+           int columns, int k, int cols, int stride, int kind, float alpha, float beta, float limit,   \
+           int* counter) {                                                                                             \
     const Inner<T> inner{out, cols, stride, Activation{kind, alpha, beta, limit}};                                    \
     product<T, true, GATED ? kTileSums / 2 : kTileSums>(                                                              \
-        &xMap, Plan{tiles, rowTiles, columns}, experts, k,                                                            \
-        [&](const float(&acc)[128], const Rows& rows, int first, const Expert<T>& expert, float* scratch) {           \
-          if (GATED && (kind == SILU || kind == SWIGLU_OAI)) {                                                        \
-            if (expert.b1 == nullptr && expert.b3 == nullptr && first + kTileSums / 2 <= cols) {                      \
-              inner.template sigmoidTimesUp<false>(acc, rows, first, expert);                                         \
-            } else {                                                                                                  \
-              inner.template sigmoidTimesUp<true>(acc, rows, first, expert);                                          \
-            }                                                                                                         \
+        &xMap, Plan{tiles, rowTiles, columns}, experts, k, counter,                                                   \
+        [&](const float(&acc)[128], const Rows& rows, int first, const float* const(&biases)[2], float* scratch) {    \
+          const float* b1 = biases[0];                                                                                \
+          const float* b3 = biases[1];                                                                                \
+          if (GATED && kind == SILU && limit == INFINITY && b1 == nullptr && b3 == nullptr &&                         \
+              first + kTileSums / 2 <= cols) {                                                                        \
+            inner.template sigmoidTimesUp<true>(acc, rows, first, b1, b3);                                            \
+          } else if (GATED && (kind == SILU || kind == SWIGLU_OAI)) {                                                 \
+            inner.template sigmoidTimesUp<false>(acc, rows, first, b1, b3);                                           \
           } else {                                                                                                    \
-            inner.template anyFormula<GATED>(acc, rows, first, expert, scratch);                                      \
+            inner.template anyFormula<GATED>(acc, rows, first, b1, b3, scratch);                                      \
           }                                                                                                           \
         });                                                                                                           \
   }
@@ -256,11 +270,11 @@ INNER(inner_plain_f16, __half, false)
 #define OUTER(NAME, T)                                                                                                \
   extern "C" __global__ void __cluster_dims__(kBlocks, 1, 1) __launch_bounds__(kThreads, 1)                           \
       NAME(const __grid_constant__ TensorMap xMap, const Tile* tiles, const Expert<T>* experts, float* out,           \
-           int rowTiles, int columns, int k, int cols) {                                                              \
+           int rowTiles, int columns, int k, int cols, const __grid_constant__ TensorMap outMap, int* counter) {      \
     product<T, false, kTileSums>(                                                                                     \
-        &xMap, Plan{tiles, rowTiles, columns}, experts, k,                                                            \
-        [&](const float(&acc)[128], const Rows& rows, int first, const Expert<T>& expert, float* scratch) {           \
-          storeSums(acc, rows, out, first, cols, expert.b2, scratch);                                                 \
+        &xMap, Plan{tiles, rowTiles, columns}, experts, k, counter,                                                   \
+        [&](const float(&acc)[128], const Rows& rows, int first, const float* const(&biases)[2], float* scratch) {    \
+          storeSums(acc, rows, Sums{&outMap, out, cols}, first, biases[0], scratch);                                  \
         });                                                                                                           \
   }
 

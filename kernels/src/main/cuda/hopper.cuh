@@ -1,9 +1,10 @@
 // What kernels for compute capability 9.0 share: its barriers, tile copies and matrix instructions, and how work is
 // shared out.
 //
-// A cluster of two blocks takes one tile after the other. In each block a thread brings the operands of tile after tile
-// into a ring of stages, its own rows and half of the weights of both, and two groups of four warps multiply 64 rows
-// each. As in experts.cu an output is one sum over k in ascending order, and no bit depends on other rows.
+// A cluster of two blocks takes one tile after the other, in the order in which clusters become free, so that what is
+// computed at one time lies close together and is read into L2 once. In each block a thread brings the operands of tile
+// after tile into a ring of stages, its own rows and half of the weights of both, and two groups of four warps multiply
+// 64 rows each. As in experts.cu an output is one sum over k in ascending order, and no bit depends on other rows.
 
 #pragma once
 
@@ -24,8 +25,13 @@ constexpr int kStageBytes = kRowOperandBytes + kTileSums * 128;
 
 // Behind the stages: memory of each warp that multiplies, then barriers.
 constexpr int kScratchAt = kStages * kStageBytes;
-constexpr int kScratchBytes = 16 * 68 * 4;
+constexpr int kScratchBytes = 4096;
 constexpr int kBarriersAt = kScratchAt + 8 * kScratchBytes;
+
+// Behind those of the stages: the next job, and two barriers of it.
+constexpr int kJobAt = kBarriersAt + 2 * kStages * 8;
+constexpr int kJobBytes = 64;
+constexpr int kReaders = 9;  // of a block: each warp that multiplies, and the thread that copies
 
 // Row tiles that are computed beside each other, for one tile of columns after the other: their operands stay in L2.
 constexpr int kRowTiles = 8;
@@ -40,13 +46,14 @@ __device__ __forceinline__ void initBarrier(uint32_t barrier, uint32_t arrivals)
 __device__ __forceinline__ void expectBytes(uint32_t barrier, uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;\n" ::"r"(barrier), "r"(bytes) : "memory");
 }
-// At the barrier of that block of the cluster.
+// An address of this block as it is in that block of the cluster.
+__device__ __forceinline__ uint32_t inBlock(uint32_t address, uint32_t block) {
+  uint32_t there;
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;\n" : "=r"(there) : "r"(address), "r"(block));
+  return there;
+}
 __device__ __forceinline__ void arrive(uint32_t barrier, uint32_t block) {
-  asm volatile(
-      "{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
-      "mbarrier.arrive.shared::cluster.b64 _, [there];\n}\n" ::"r"(barrier),
-      "r"(block)
-      : "memory");
+  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];\n" ::"r"(inBlock(barrier, block)) : "memory");
 }
 __device__ __forceinline__ void meetCluster() {
   asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;\n" ::: "memory");
@@ -115,6 +122,116 @@ struct Plan {
   }
 };
 
+// A tile of one expert: what a cluster does at one time.
+struct __align__(16) Job {
+  int first;
+  int rows;  // 0: there are no more
+  int column;
+  int unused;
+  const void* map;
+  const void* unusedToo;
+  const void* weights[2];  // of gate and up, or of w2
+  const float* biases[2];
+
+  // The rows that a block has, in whole groups.
+  __device__ __forceinline__ Job ofBlock(int block) const {
+    const int groups = (rows + kGroupRows - 1) / kGroupRows;
+    const int split = (groups + 1) / 2 * kGroupRows;
+    Job part = *this;
+    if (block == 0) {
+      part.rows = min(rows, split);
+    } else {
+      part.first += split;
+      part.rows -= split;
+    }
+    return part;
+  }
+};
+static_assert(sizeof(Job) == kJobBytes, "as it is sent");
+
+// The jobs of a cluster, as each of its readers meets them. One thread looks everything up, so that nobody waits for
+// memory between two tiles.
+struct Jobs {
+  const Job* job;
+  uint32_t at;
+  uint32_t parity = 0;
+
+  __device__ __forceinline__ Jobs(const unsigned char* memory, uint32_t base)
+      : job((const Job*)(memory + kJobAt)), at(base + kJobAt) {}
+
+  __device__ __forceinline__ uint32_t sent() const { return at + kJobBytes; }
+  __device__ __forceinline__ uint32_t read() const { return at + kJobBytes + 8; }
+
+  // By one thread of a block, before the cluster meets.
+  __device__ __forceinline__ void init() const {
+    initBarrier(sent(), 1);
+    initBarrier(read(), kReaders * kBlocks);
+  }
+
+  __device__ __forceinline__ Job next() {
+    wait(sent(), parity);
+    parity ^= 1;
+    const Job own = *job;
+    asm volatile("" ::: "memory");
+    return own;
+  }
+
+  // By one thread of each reader, behind next.
+  __device__ __forceinline__ void done() const { arrive(read(), 0); }
+
+  __device__ __forceinline__ Job nextOfWarp() {
+    const Job own = next();
+    __syncwarp();
+    if ((threadIdx.x & 31) == 0) {
+      done();
+    }
+    return own;
+  }
+
+  // Hands out jobs until there are none: one thread of the cluster's first block. A counter in memory has the next one of
+  // the launch; it is asked once a job was read, so that few are taken long before they are begun.
+  template <bool INNER, typename T>
+  __device__ __forceinline__ void handOut(const Plan& plan, const Expert<T>* experts, int* counter) const {
+    uint32_t turn = 1;
+    for (bool more = true; more; turn ^= 1) {
+      wait(read(), turn);
+      const int number = atomicAdd(counter, 1);
+      more = number < plan.count();
+      int rowTile = 0;
+      int column = 0;
+      Tile tile = {};
+      if (more) {
+        plan.at(number, rowTile, column);
+        tile = plan.tiles[rowTile];
+      }
+      const Expert<T>& expert = experts[tile.expert];
+      const void* map = INNER ? expert.innerMap : expert.outerMap;
+      const void* weights = INNER ? expert.w1 : expert.w2;
+      const void* others = INNER ? expert.w3 : expert.w2;
+      const float* biases = INNER ? expert.b1 : expert.b2;
+      const float* otherBiases = INNER ? expert.b3 : nullptr;
+#pragma unroll 1
+      for (int block = 0; block < kBlocks; block++) {
+        const uint32_t to = inBlock(at, block);
+        asm volatile("mbarrier.arrive.expect_tx.shared::cluster.b64 _, [%0], %1;\n" ::"r"(to + kJobBytes),
+                     "n"(kJobBytes)
+                     : "memory");
+        send(to, 0, (uint64_t)(uint32_t)tile.rows << 32 | (uint32_t)tile.first, (uint32_t)column);
+        send(to, 1, (uint64_t)map, 0);
+        send(to, 2, (uint64_t)weights, (uint64_t)others);
+        send(to, 3, (uint64_t)biases, (uint64_t)otherBiases);
+      }
+    }
+  }
+
+  __device__ __forceinline__ static void send(uint32_t to, int part, uint64_t low, uint64_t high) {
+    asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.b64 [%0], {%1, %2}, [%3];\n" ::"r"(
+                     to + part * 16),
+                 "l"(low), "l"(high), "r"(to + kJobBytes)
+                 : "memory");
+  }
+};
+
 // A stage of the ring and how often the ring was passed, as a parity.
 struct Turn {
   int stage = 0;
@@ -128,34 +245,19 @@ struct Turn {
   }
 };
 
-// The rows of a tile that a block has, in whole groups.
-__device__ __forceinline__ Tile share(Tile tile, int block) {
-  const int groups = (tile.rows + kGroupRows - 1) / kGroupRows;
-  const int split = (groups + 1) / 2 * kGroupRows;
-  if (block == 0) {
-    tile.rows = min(tile.rows, split);
-  } else {
-    tile.first += split;
-    tile.rows -= split;
-  }
-  return tile;
-}
-
 // Brings the operands of all tiles, DEPTH values of k in a stage: rows and weights of 128 bytes.
-template <typename T, int DEPTH, bool INNER, int OUTPUTS>
+template <int DEPTH, int OUTPUTS>
 __device__ __forceinline__ void produce(
-    const TensorMap* xMap, const Plan& plan, const Expert<T>* experts, int steps, uint32_t base, uint32_t full,
-    uint32_t empty) {
+    const TensorMap* xMap, Jobs jobs, int steps, uint32_t base, uint32_t full, uint32_t empty) {
   Turn turn;
   const void* last = nullptr;
   const int block = blockOfCluster();
   constexpr int kHalf = kTileSums / kBlocks;
-  for (int index = blockIdx.x / kBlocks; index < plan.count(); index += gridDim.x / kBlocks) {
-    int rowTile;
-    int column;
-    plan.at(index, rowTile, column);
-    const Tile tile = share(plan.tiles[rowTile], block);
-    const void* map = INNER ? experts[tile.expert].innerMap : experts[tile.expert].outerMap;
+  for (Job job = jobs.next(); job.rows > 0; job = jobs.next()) {
+    jobs.done();
+    const int first = job.ofBlock(block).first;
+    const int column = job.column;
+    const void* map = job.map;
     if (map != last) {
       // The map was written since the copy engine last saw its address, perhaps.
       asm volatile("fence.proxy.tensormap::generic.acquire.gpu [%0], 128;\n" ::"l"(map) : "memory");
@@ -166,7 +268,7 @@ __device__ __forceinline__ void produce(
       const uint32_t arrived = full + turn.stage * 8;
       wait(empty + turn.stage * 8, turn.parity ^ 1);
       expectBytes(arrived, kStageBytes);
-      copyTile(stage, xMap, arrived, step * DEPTH, tile.first);
+      copyTile(stage, xMap, arrived, step * DEPTH, first);
       copyTiles(stage + kRowOperandBytes + block * kHalf * 128, map, arrived, step * DEPTH,
                 column * OUTPUTS + (OUTPUTS == kHalf ? 0 : block * kHalf), OUTPUTS == kHalf ? block : 0);
       turn.next();
@@ -174,61 +276,108 @@ __device__ __forceinline__ void produce(
   }
 }
 
+// As sigmoid<true>, in four instructions: subnormal numbers are zeros on the way.
+__device__ __forceinline__ float briefSigmoid(float x) {
+  float e;
+  float quotient;
+  asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(e) : "f"(x * -1.44269504f));
+  asm("rcp.approx.ftz.f32 %0, %1;\n" : "=f"(quotient) : "f"(1.0f + e));
+  return quotient;
+}
+
 struct Rows {
   int64_t first;  // of the warp, among all rows
   int count;      // of its 16, at most
 };
 
-// Writes a warp's 16 rows of 256 sums, as they lie in its threads, from column `first` on; out has rows of `cols` sums.
+// Rows of sums in memory, and how the copy engine sees them: 16 rows of 128 bytes at a time, swizzled.
+struct Sums {
+  const TensorMap* map;
+  float* out;
+  int cols;
+};
+
+__device__ __forceinline__ void storeTile(const void* map, uint32_t from, int col, int row) {
+  asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%1, %2}], [%3];\n" ::"l"(map), "r"(col),
+               "r"(row), "r"(from)
+               : "memory");
+}
+__device__ __forceinline__ void commitStores() { asm volatile("cp.async.bulk.commit_group;\n" ::: "memory"); }
+// But for the last N that this thread started, stores have read their memory.
+template <int N>
+__device__ __forceinline__ void storesReadBut() {
+  asm volatile("cp.async.bulk.wait_group.read %0;\n" ::"n"(N) : "memory");
+}
+
+// Writes a warp's 16 rows of 256 sums, as they lie in its threads, from column `first` on. The copy engine does, while
+// the warp goes on, 32 columns at a time from either half of the warp's memory; rows that are not there belong to
+// another expert, so that a warp without all of its rows copies them itself.
 __device__ __forceinline__ void storeSums(
-    const float (&acc)[128], const Rows& rows, float* out, int first, int cols, const float* biasOrNull,
-    float* scratch) {
+    const float (&acc)[128], const Rows& rows, const Sums& sums, int first, const float* biasOrNull, float* scratch) {
   const int lane = threadIdx.x & 31;
-  float* to = out + rows.first * cols + first;
-  if (biasOrNull != nullptr || first + kTileSums > cols || (cols & 3) != 0) {
+  const uint32_t memory = (uint32_t)__cvta_generic_to_shared(scratch);
+  const bool byEngine = rows.count == 16 && (sums.cols & 3) == 0;
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-      const int row = (lane >> 2) + half * 8;
-      if (row >= rows.count) {
-        continue;
+  for (int part = 0; part < 8; part++) {
+    const int col = first + part * 32;
+    if (col >= sums.cols) {
+      break;
+    }
+    float* half = scratch + (part & 1) * 512;
+    if (lane == 0) {
+      storesReadBut<1>();
+    }
+    __syncwarp();
+    float2 value[4][2];
+#pragma unroll
+    for (int n = 0; n < 4; n++) {
+      const int at = (part * 4 + n) * 4;
+      value[n][0] = make_float2(acc[at], acc[at + 1]);
+      value[n][1] = make_float2(acc[at + 2], acc[at + 3]);
+      if (biasOrNull != nullptr) {
+        const int pair = col + n * 8 + (lane & 3) * 2;
+        const float left = pair < sums.cols ? __ldg(biasOrNull + pair) : 0.0f;
+        const float right = pair + 1 < sums.cols ? __ldg(biasOrNull + pair + 1) : 0.0f;
+        value[n][0] = make_float2(value[n][0].x + left, value[n][0].y + right);
+        value[n][1] = make_float2(value[n][1].x + left, value[n][1].y + right);
       }
+    }
 #pragma unroll
-      for (int n = 0; n < 32; n++) {
+    for (int n = 0; n < 4; n++) {
+      const int pair = (n * 8 + (lane & 3) * 2) ^ ((lane >> 2) << 2);
+      *(float2*)(half + (lane >> 2) * 32 + pair) = value[n][0];
+      *(float2*)(half + ((lane >> 2) + 8) * 32 + pair) = value[n][1];
+    }
+    if (byEngine) {
+      asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
+      __syncwarp();
+      if (lane == 0) {
+        storeTile(sums.map, memory + (part & 1) * 2048, col, (int)rows.first);
+        commitStores();
+      }
+      continue;
+    }
+    __syncwarp();
 #pragma unroll
-        for (int c = 0; c < 2; c++) {
-          const int col = n * 8 + (lane & 3) * 2 + c;
-          if (first + col < cols) {
-            to[(int64_t)row * cols + col] =
-                acc[n * 4 + half * 2 + c] + (biasOrNull != nullptr ? biasOrNull[first + col] : 0.0f);
+    for (int i = 0; i < 4; i++) {
+      const int row = (lane >> 3) + i * 4;
+      const int quad = (lane & 7) * 4;
+      const float4 value = *(const float4*)(half + row * 32 + (quad ^ ((row & 7) << 2)));
+      if (row < rows.count) {
+        float* to = sums.out + (rows.first + row) * sums.cols + col + quad;
+        if ((sums.cols & 3) == 0) {
+          if (col + quad < sums.cols) {
+            *(float4*)to = value;
+          }
+        } else {
+          const float each[4] = {value.x, value.y, value.z, value.w};
+#pragma unroll
+          for (int c = 0; c < 4; c++) {
+            if (col + quad + c < sums.cols) {
+              to[c] = each[c];
+            }
           }
         }
-      }
-    }
-    return;
-  }
-  // Through memory of the warp, 64 columns at a time, so that it writes whole lines. Pairs of a row are swizzled by
-  // fours, such that four rows lie in different banks.
-#pragma unroll
-  for (int quarter = 0; quarter < 4; quarter++) {
-    __syncwarp();
-#pragma unroll
-    for (int n = 0; n < 8; n++) {
-#pragma unroll
-      for (int half = 0; half < 2; half++) {
-        const int row = (lane >> 2) + half * 8;
-        const int pair = (n * 4 + (lane & 3)) ^ ((row & 3) << 2);
-        const int at = (quarter * 8 + n) * 4 + half * 2;
-        *(float2*)(scratch + row * 64 + pair * 2) = make_float2(acc[at], acc[at + 1]);
-      }
-    }
-    __syncwarp();
-    const int pair = (lane & 15) * 2;
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-      const int row = (lane >> 4) + i * 2;
-      if (row < rows.count) {
-        *(float4*)(to + (int64_t)row * cols + quarter * 64 + pair * 2) =
-            *(const float4*)(scratch + row * 64 + (pair ^ ((row & 3) << 2)) * 2);
       }
     }
   }

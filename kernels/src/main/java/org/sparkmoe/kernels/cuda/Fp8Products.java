@@ -92,7 +92,8 @@ final class Fp8Products implements Products {
           activation.beta(),
           activation.limit(),
           powers(shape),
-          shape.innerLayout(format).argument(arena));
+          shape.innerLayout(format).argument(arena),
+          plan + tiles.innerCounter());
       stream.launch(
           outer,
           HopperTiling.blocks(multiprocessors, tiles, outerColumns),
@@ -108,7 +109,9 @@ final class Fp8Products implements Products {
           outerColumns,
           shape.paddedIntermediate(),
           shape.hidden(),
-          shape.outerLayout(format).argument(arena));
+          shape.outerLayout(format).argument(arena),
+          HopperTiling.sums(driver, batch.out(), batch.rows(), shape.hidden(), arena),
+          plan + tiles.outerCounter());
     }
   }
 

@@ -95,7 +95,8 @@ final class HopperProducts implements Products {
           activation.kind(),
           activation.alpha(),
           activation.beta(),
-          activation.limit());
+          activation.limit(),
+          plan + tiles.innerCounter());
       stream.launch(
           outer,
           HopperTiling.blocks(multiprocessors, tiles, outerColumns),
@@ -109,7 +110,9 @@ final class HopperProducts implements Products {
           tiles.count(),
           outerColumns,
           shape.paddedIntermediate(),
-          shape.hidden());
+          shape.hidden(),
+          HopperTiling.sums(driver, batch.out(), batch.rows(), shape.hidden(), arena),
+          plan + tiles.outerCounter());
     }
   }
 

@@ -23,17 +23,35 @@ final class HopperTiling {
   static final int THREADS = 384;
   private static final int STAGES = 4;
   private static final int STAGE_BYTES = (BLOCK_ROWS + SUMS) * TensorMaps.WIDTH;
-  private static final int SCRATCH_BYTES = 8 * 16 * 68 * Float.BYTES;
-  private static final int BARRIER_BYTES = 2 * STAGES * Long.BYTES;
+  private static final int SCRATCH_BYTES = 8 * 4096;
+  private static final int BARRIER_BYTES = 2 * (STAGES + 1) * Long.BYTES;
+  private static final int JOB_BYTES = 64;
 
   /** Of dynamic shared memory. */
-  static final int SHARED_BYTES = STAGES * STAGE_BYTES + SCRATCH_BYTES + BARRIER_BYTES;
+  static final int SHARED_BYTES = STAGES * STAGE_BYTES + SCRATCH_BYTES + BARRIER_BYTES + JOB_BYTES;
+
+  /** Rows of sums that a warp hands to the copy engine. */
+  private static final int STORED_ROWS = 16;
 
   private HopperTiling() {}
 
   /** Blocks of a launch: as many as run beside each other, or fewer. */
   static int blocks(int multiprocessors, TilePlan tiles, int columns) {
     return BLOCKS * (int) Math.min(multiprocessors / BLOCKS, (long) tiles.count() * columns);
+  }
+
+  /**
+   * The tensor map through which sums leave, or zeros where their rows are no whole 16 bytes: then
+   * the kernels store them themselves.
+   *
+   * @param address rows × cols f32
+   */
+  static MemorySegment sums(Driver driver, long address, int rows, int cols, Arena arena) {
+    long apart = TensorMaps.Element.F32.bytes(cols);
+    return apart % TensorMaps.STRIDE == 0
+        ? TensorMaps.matrix(
+            driver, TensorMaps.Element.F32, address, rows, cols, apart, STORED_ROWS, arena)
+        : arena.allocate(TensorMaps.BYTES, Long.BYTES);
   }
 
   /** The tensor maps of the inner projections and of w2, one behind the other. */

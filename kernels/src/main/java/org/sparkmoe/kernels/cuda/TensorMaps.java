@@ -9,9 +9,9 @@ import java.util.Arrays;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
- * Descriptions of matrices on the GPU from which its copy engine takes tiles, {@link #WIDTH} bytes
- * wide, swizzled as the matrix instructions read them. Rows past the last are zeros, and so are
- * columns.
+ * Descriptions of matrices on the GPU from which its copy engine takes tiles, or to which it brings
+ * them, {@link #WIDTH} bytes wide, swizzled in shared memory as the matrix instructions read them.
+ * Rows past the last are zeros or left out, and so are columns.
  */
 final class TensorMaps {
   /** Of a description. */
@@ -19,6 +19,9 @@ final class TensorMaps {
 
   /** Bytes of a tile's row. */
   static final int WIDTH = 128;
+
+  /** Rows lie whole multiples of so many bytes apart. */
+  static final int STRIDE = 16;
 
   private static final int ALIGNMENT = 64;
 
@@ -32,6 +35,7 @@ final class TensorMaps {
   enum Element {
     BYTE(0, 1),
     F16(6, 2),
+    F32(7, 4),
     BF16(9, 2);
 
     private final int number;

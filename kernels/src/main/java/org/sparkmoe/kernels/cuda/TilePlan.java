@@ -9,9 +9,10 @@ import java.util.List;
 
 /**
  * Which rows of which expert each row of thread blocks computes, as the kernels read it: the
- * addresses of the experts, then the tiles.
+ * addresses of the experts, then the tiles, and a counter of tiles that are taken for each of two
+ * products, which begins with 0.
  *
- * @param memory both
+ * @param memory all of it
  * @param offset of the tiles in it
  * @param count of tiles
  */
@@ -26,7 +27,8 @@ record TilePlan(MemorySegment memory, long offset, int count) {
       count += Math.ceilDiv(piece.rows(), tileRows);
     }
     long offset = Gpu.aligned((long) pieces.size() * EXPERT_BYTES);
-    MemorySegment memory = arena.allocate(offset + (long) count * TILE_BYTES, Long.BYTES);
+    MemorySegment memory =
+        arena.allocate(offset + (long) count * TILE_BYTES + 2 * Integer.BYTES, Long.BYTES);
     long tile = offset;
     for (int number = 0; number < pieces.size(); number++) {
       Lane.Piece piece = pieces.get(number);
@@ -50,6 +52,16 @@ record TilePlan(MemorySegment memory, long offset, int count) {
     memory.set(JAVA_LONG, at + 40, expert.b2());
     memory.set(JAVA_LONG, at + 48, expert.note());
     memory.set(JAVA_LONG, at + 56, expert.note() + TensorMaps.BYTES);
+  }
+
+  /** Where in the memory the counter of the inner product lies. */
+  long innerCounter() {
+    return offset + (long) count * TILE_BYTES;
+  }
+
+  /** Where in the memory the counter of the outer product lies. */
+  long outerCounter() {
+    return innerCounter() + Integer.BYTES;
   }
 
   /** Rows of the largest tile. */

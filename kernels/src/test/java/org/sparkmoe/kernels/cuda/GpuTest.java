@@ -223,7 +223,11 @@ final class GpuTest {
       }
       assertThat(fake.calls)
           .filteredOn(call -> call.startsWith("map"))
-          .containsExactly("map 9 [128, 400] [256] [64, 128]", "map 9 [128, 400] [256] [64, 128]");
+          .as("rows, intermediates and sums")
+          .containsExactly(
+              "map 9 [128, 400] [256] [64, 128]",
+              "map 9 [128, 400] [256] [64, 128]",
+              "map 7 [100, 400] [400] [32, 16]");
       // 3 tiles of 256 rows by 1 of columns, for 2 pairs of multiprocessors
       assertThat(fake.calls)
           .filteredOn(call -> call.startsWith("launch"))
@@ -235,8 +239,8 @@ final class GpuTest {
               "launch [1, 1, 1, 256, 1, 1, 64]",
               "launch [3, 1, 1, 256, 1, 1, 0]",
               "launch [400, 1, 1, 256, 1, 1, 0]",
-              "launch [4, 1, 1, 384, 1, 1, 231488]",
-              "launch [4, 1, 1, 384, 1, 1, 231488]");
+              "launch [4, 1, 1, 384, 1, 1, 229520]",
+              "launch [4, 1, 1, 384, 1, 1, 229520]");
     }
   }
 

@@ -37,6 +37,9 @@ final class TilePlanTest {
               List.of(3, 257, 128),
               List.of(3, 385, 44));
       assertThat(plan.mostRows()).isEqualTo(128);
+      assertThat(int32(plan, plan.innerCounter())).isZero();
+      assertThat(int32(plan, plan.outerCounter())).isZero();
+      assertThat(plan.bytes()).isEqualTo(plan.offset() + 5 * 16 + 8);
       for (int field = 0; field < 7; field++) {
         assertThat(plan.memory().get(JAVA_LONG, 3 * 64 + 8L * field)).isEqualTo(400 + field);
       }
