@@ -152,18 +152,6 @@ __device__ __forceinline__ void consume(
   turn.next();
 }
 
-// The same for a group without rows.
-__device__ __forceinline__ void pass(int steps, Turn& turn, uint32_t full, uint32_t empty) {
-  const int lane = threadIdx.x & 31;
-  for (int step = 0; step < steps; step++) {
-    wait(full + turn.stage * 8, turn.parity);
-    if (lane < kBlocks) {
-      arrive(empty + turn.stage * 8, lane);
-    }
-    turn.next();
-  }
-}
-
 struct Inner {
   uint8_t* out;
   int cols;

@@ -30,25 +30,76 @@ __device__ __forceinline__ void multiply(float (&acc)[128], uint64_t a, uint64_t
 }
 __device__ __forceinline__ void multiply(float (&acc)[128], uint64_t a, uint64_t b, int add, __half) { WGMMA("f16"); }
 
+#define WGMMA_QUARTER(TYPE)                                                                                           \
+  asm volatile(                                                                                                       \
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"                                                                    \
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32." TYPE "." TYPE " {"                                                \
+      "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,"    \
+      "%29,%30,%31}, %32, %33, p, 1, 1, 0, 0;\n}\n"                                                                   \
+      : SUMS_32(0)                                                                                                    \
+      : "l"(a), "l"(b), "r"(add))
+
+// The same for 64 columns.
+__device__ __forceinline__ void multiply(float (&acc)[32], uint64_t a, uint64_t b, int add, __nv_bfloat16) {
+  WGMMA_QUARTER("bf16");
+}
+__device__ __forceinline__ void multiply(float (&acc)[32], uint64_t a, uint64_t b, int add, __half) {
+  WGMMA_QUARTER("f16");
+}
+
+// The sums of a thread: of 256 columns, of the first 64 alone, or of the first 64 of gate and of up.
+struct Whole {
+  float acc[128];
+
+  template <typename T>
+  __device__ __forceinline__ void add(uint64_t a, uint64_t b, int more) {
+    multiply(acc, a, b, more, T());
+  }
+};
+template <bool BOTH>
+struct Quarter {
+  float acc[32];
+  float up[BOTH ? 32 : 1];
+
+  template <typename T>
+  __device__ __forceinline__ void add(uint64_t a, uint64_t b, int more) {
+    multiply(acc, a, b, more, T());
+    if constexpr (BOTH) {
+      multiply(up, a, b + (kTileSums / 2 * 128 >> 4), more, T());
+    }
+  }
+
+  // As they lie among those of a whole tile, of which nobody asks for others.
+  __device__ __forceinline__ void among(float (&all)[128]) const {
+#pragma unroll
+    for (int i = 0; i < 32; i++) {
+      all[i] = acc[i];
+      if constexpr (BOTH) {
+        all[64 + i] = up[i];
+      }
+    }
+  }
+};
+
 // The sums of a thread lie in rows lane / 4 and lane / 4 + 8 of its warp's 16: acc[4 n + 0, 1] and acc[4 n + 2, 3] are
 // columns 8 n + 2 (lane % 4) and the next.
 
-// 64 x 256 sums of one group of warps; `live`: whether it has rows at all.
-template <typename T>
+// Between the groups of warps, which begin with a tile one after the other: while one stores, the other multiplies.
+constexpr int kLead = 2;  // stages
+__device__ __forceinline__ void followOtherGroup() { asm volatile("bar.sync 1, 256;\n" ::: "memory"); }
+__device__ __forceinline__ void letOtherGroupFollow() { asm volatile("bar.arrive 1, 256;\n" ::: "memory"); }
+
+// 64 x 256 sums of one group of warps. `both`: whether both groups have rows, and stages enough for one to lead. A stage
+// is multiplied in halves, so that the one before it is given back while there is still work in flight.
+template <typename T, typename Sum>
 __device__ __forceinline__ void consume(
-    float (&acc)[128], bool live, int group, int steps, Turn& turn, uint32_t base, uint32_t full, uint32_t empty) {
+    Sum& sum, bool both, int group, int steps, Turn& turn, uint32_t base, uint32_t full, uint32_t empty) {
   const int lane = threadIdx.x & 31;
   const bool speaks = lane < kBlocks;
-  if (!live) {
-    for (int step = 0; step < steps; step++) {
-      wait(full + turn.stage * 8, turn.parity);
-      if (speaks) {
-        arrive(empty + turn.stage * 8, lane);
-      }
-      turn.next();
-    }
-    return;
+  if (both && group == 1) {
+    followOtherGroup();
   }
+  const int leads = both && group == 0 ? kLead - 1 : -1;
   int last = 0;
 #pragma unroll 1
   for (int step = 0; step < steps; step++) {
@@ -56,15 +107,21 @@ __device__ __forceinline__ void consume(
     const uint64_t a = operand(stage + group * kGroupRows * 128);
     const uint64_t b = operand(stage + kRowOperandBytes);
     wait(full + turn.stage * 8, turn.parity);
-    beginProducts();
 #pragma unroll
-    for (int slice = 0; slice < kDepth / 16; slice++) {
-      multiply(acc, a + slice * 2, b + slice * 2, step + slice, T());
-    }
-    commitProducts();
-    productsDoneBut<1>();
-    if (step > 0 && speaks) {
-      arrive(empty + last * 8, lane);
+    for (int half = 0; half < 2; half++) {
+      beginProducts();
+#pragma unroll
+      for (int slice = half * 2; slice < half * 2 + 2; slice++) {
+        sum.template add<T>(a + slice * 2, b + slice * 2, step + slice);
+      }
+      commitProducts();
+      if (half == 0 && step == leads) {
+        letOtherGroupFollow();
+      }
+      productsDoneBut<1>();
+      if (half == 0 && step > 0 && speaks) {
+        arrive(empty + last * 8, lane);
+      }
     }
     last = turn.stage;
     turn.next();
@@ -187,8 +244,8 @@ struct Inner {
 
 template <typename T, bool INNER, int OUTPUTS, typename Store>
 __device__ __forceinline__ void product(
-    const TensorMap* xMap, const Plan& plan, const Expert<T>* experts, int k, int* counter,
-    const Store& store) {
+    const TensorMap* xMap, const Plan& plan, const Expert<T>* experts, int k, int cols,
+    int* counter, const Store& store) {
   extern __shared__ __align__(1024) unsigned char memory[];
   const uint32_t base = (uint32_t)__cvta_generic_to_shared(memory);
   const uint32_t full = base + kBarriersAt;
@@ -222,12 +279,23 @@ __device__ __forceinline__ void product(
     const int block = blockOfCluster();
     for (Job whole = jobs.nextOfWarp(); whole.rows > 0; whole = jobs.nextOfWarp()) {
       const Job job = whole.ofBlock(block);
-      const bool live = job.rows > group * kGroupRows;
-      float acc[128];
-      consume<T>(acc, live, group, steps, turn, base, full, empty);
-      if (live) {
-        const int own = warp * 16;
-        store(acc, Rows{(int64_t)job.first + own, min(16, job.rows - own)}, job.column * OUTPUTS, job.biases, scratch);
+      if (job.rows <= group * kGroupRows) {
+        pass(steps, turn, full, empty);
+        continue;
+      }
+      const bool both = job.rows > kGroupRows && steps > kStages;
+      const int first = job.column * OUTPUTS;
+      const Rows rows{(int64_t)job.first + warp * 16, min(16, job.rows - warp * 16)};
+      if (cols - first > kTileSums / 4) {
+        Whole sum;
+        consume<T>(sum, both, group, steps, turn, base, full, empty);
+        store(sum.acc, rows, first, job.biases, scratch);
+      } else {
+        Quarter<OUTPUTS != kTileSums> sum;
+        consume<T>(sum, both, group, steps, turn, base, full, empty);
+        float all[128];
+        sum.among(all);
+        store(all, rows, first, job.biases, scratch);
       }
     }
     storesReadBut<0>();
@@ -247,7 +315,7 @@ __device__ __forceinline__ void product(
            int* counter) {                                                                                             \
     const Inner<T> inner{out, cols, stride, Activation{kind, alpha, beta, limit}};                                    \
     product<T, true, GATED ? kTileSums / 2 : kTileSums>(                                                              \
-        &xMap, Plan{tiles, rowTiles, columns}, experts, k, counter,                                                   \
+        &xMap, Plan{tiles, rowTiles, columns}, experts, k, cols, counter,                                             \
         [&](const float(&acc)[128], const Rows& rows, int first, const float* const(&biases)[2], float* scratch) {    \
           const float* b1 = biases[0];                                                                                \
           const float* b3 = biases[1];                                                                                \
@@ -272,7 +340,7 @@ INNER(inner_plain_f16, __half, false)
       NAME(const __grid_constant__ TensorMap xMap, const Tile* tiles, const Expert<T>* experts, float* out,           \
            int rowTiles, int columns, int k, int cols, const __grid_constant__ TensorMap outMap, int* counter) {      \
     product<T, false, kTileSums>(                                                                                     \
-        &xMap, Plan{tiles, rowTiles, columns}, experts, k, counter,                                                   \
+        &xMap, Plan{tiles, rowTiles, columns}, experts, k, cols, counter,                                             \
         [&](const float(&acc)[128], const Rows& rows, int first, const float* const(&biases)[2], float* scratch) {    \
           storeSums(acc, rows, Sums{&outMap, out, cols}, first, biases[0], scratch);                                  \
         });                                                                                                           \

@@ -245,6 +245,18 @@ struct Turn {
   }
 };
 
+// Takes a group of warps without rows through the stages of a tile.
+__device__ __forceinline__ void pass(int steps, Turn& turn, uint32_t full, uint32_t empty) {
+  const int lane = threadIdx.x & 31;
+  for (int step = 0; step < steps; step++) {
+    wait(full + turn.stage * 8, turn.parity);
+    if (lane < kBlocks) {
+      arrive(empty + turn.stage * 8, lane);
+    }
+    turn.next();
+  }
+}
+
 // Brings the operands of all tiles, DEPTH values of k in a stage: rows and weights of 128 bytes.
 template <int DEPTH, int OUTPUTS>
 __device__ __forceinline__ void produce(
