@@ -21,7 +21,8 @@ import org.apache.spark.sql.types.StructType;
 
 /**
  * Makes a checkpoint of one layer and a table of tokens for it, both random and the same for the
- * same numbers: {@code ScaleInput FOLDER TOKENS H INTERMEDIATE EXPERTS TOP_K even|zipf|one}.
+ * same numbers: {@code ScaleInput FOLDER TOKENS H INTERMEDIATE EXPERTS TOP_K even|zipf|one
+ * f32|bf16}.
  *
  * <p>{@code even} lets the router spread tokens; {@code zipf} adds a column of input that is always
  * 1, which the router weighs so that expert e is chosen about as often as 1 / (e + 1)^1.2; {@code
@@ -34,7 +35,11 @@ public final class ScaleInput {
   private ScaleInput() {}
 
   /** A tensor to write: values drawn in order, scaled. */
-  private record Tensor(String name, int rows, int columns, float scale) {}
+  private record Tensor(String name, int rows, int columns, float scale, boolean narrow) {
+    private int bytes() {
+      return (narrow ? 2 : 4) * rows * columns;
+    }
+  }
 
   public static void main(String[] args) throws IOException {
     Path folder = Path.of(args[0]);
@@ -43,12 +48,19 @@ public final class ScaleInput {
     int intermediate = Integer.parseInt(args[3]);
     int experts = Integer.parseInt(args[4]);
     int topK = Integer.parseInt(args[5]);
-    writeModel(folder.resolve("model"), hidden, intermediate, experts, topK, args[6]);
+    boolean narrow = args[7].equals("bf16");
+    writeModel(folder.resolve("model"), hidden, intermediate, experts, topK, args[6], narrow);
     writeTokens(folder.resolve("tokens"), tokens, hidden);
   }
 
   private static void writeModel(
-      Path folder, int hidden, int intermediate, int experts, int topK, String routing)
+      Path folder,
+      int hidden,
+      int intermediate,
+      int experts,
+      int topK,
+      String routing,
+      boolean narrow)
       throws IOException {
     Files.createDirectories(folder);
     Files.writeString(
@@ -60,24 +72,30 @@ public final class ScaleInput {
             .formatted(hidden, intermediate, experts, topK));
     String module = "model.layers.0.block_sparse_moe.";
     List<Tensor> tensors = new ArrayList<>();
-    tensors.add(new Tensor(module + "gate.weight", experts, hidden, 1));
+    tensors.add(new Tensor(module + "gate.weight", experts, hidden, 1, false));
     for (int e = 0; e < experts; e++) {
       String expert = module + "experts." + e + ".";
       float scale = (float) (1 / Math.sqrt(hidden));
-      tensors.add(new Tensor(expert + "w1.weight", intermediate, hidden, scale));
-      tensors.add(new Tensor(expert + "w2.weight", hidden, intermediate, scale));
-      tensors.add(new Tensor(expert + "w3.weight", intermediate, hidden, scale));
+      tensors.add(new Tensor(expert + "w1.weight", intermediate, hidden, scale, narrow));
+      tensors.add(new Tensor(expert + "w2.weight", hidden, intermediate, scale, narrow));
+      tensors.add(new Tensor(expert + "w3.weight", intermediate, hidden, scale, narrow));
     }
     StringBuilder header = new StringBuilder("{");
     long end = 0;
     for (Tensor tensor : tensors) {
       long begin = end;
-      end += 4L * tensor.rows() * tensor.columns();
+      end += tensor.bytes();
       header
           .append(header.length() > 1 ? "," : "")
           .append(
-              "\"%s\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[%d,%d]}"
-                  .formatted(tensor.name(), tensor.rows(), tensor.columns(), begin, end));
+              "\"%s\":{\"dtype\":\"%s\",\"shape\":[%d,%d],\"data_offsets\":[%d,%d]}"
+                  .formatted(
+                      tensor.name(),
+                      tensor.narrow() ? "BF16" : "F32",
+                      tensor.rows(),
+                      tensor.columns(),
+                      begin,
+                      end));
     }
     byte[] json = header.append('}').toString().getBytes(StandardCharsets.UTF_8);
     try (FileChannel out =
@@ -100,8 +118,7 @@ public final class ScaleInput {
   }
 
   private static ByteBuffer values(Tensor tensor, SplittableRandom random, String routing) {
-    ByteBuffer bytes =
-        ByteBuffer.allocate(4 * tensor.rows() * tensor.columns()).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer bytes = ByteBuffer.allocate(tensor.bytes()).order(ByteOrder.LITTLE_ENDIAN);
     boolean router = tensor.name().endsWith("gate.weight");
     for (int row = 0; row < tensor.rows(); row++) {
       for (int column = 0; column < tensor.columns(); column++) {
@@ -115,7 +132,11 @@ public final class ScaleInput {
                   ? -EXPONENT * Math.log(row + 1.0)
                   : value * 1.28 * 3 / Math.sqrt(tensor.columns());
         }
-        bytes.putFloat((float) value);
+        if (tensor.narrow()) {
+          bytes.putShort((short) (Float.floatToRawIntBits((float) value) >>> 16));
+        } else {
+          bytes.putFloat((float) value);
+        }
       }
     }
     return bytes.flip();

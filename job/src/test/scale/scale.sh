@@ -3,11 +3,14 @@
 #
 #   job/src/test/scale/scale.sh TOKENS H INTERMEDIATE EXPERTS TOP_K even|zipf|one ep|replicated [OPTION_OF_RUN]...
 #
-# HEAP (2g), MASTER (local[2]) and SCRATCH (a new folder in /tmp, removed at the end) can be set; KEEP=1 keeps the input
-# of a SCRATCH that was named, and uses it again. MOE is the command that runs the job.
+# HEAP (2g), MASTER (local[2]), WEIGHTS (f32, or bf16) and SCRATCH (a new folder in /tmp, removed at the end) can be set;
+# KEEP=1 keeps the input of a SCRATCH that was named, and uses it again. MOE is the command that runs the job.
+#
+# With MASTER=local-cluster[1,CORES,MIB] the executor's heap is 1 GiB, all of it touched at its start, and the most that
+# was resident beside it is printed.
 set -euo pipefail
 
-[[ $# -ge 7 ]] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[[ $# -ge 7 ]] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd -P "$here/../../../.." && pwd)
 tokens=$1 hidden=$2 intermediate=$3 experts=$4 topk=$5 routing=$6 dispatch=$7
@@ -26,14 +29,19 @@ cleanup() {
 trap cleanup EXIT
 
 mkdir -p "$scratch/local"
+rm -f "$scratch/executors"
 if [[ ! -f $scratch/tokens/_SUCCESS ]]; then
   rm -rf "$scratch/tokens"
   "$jdk/bin/java" "@$root/conf/jvm.options" -Xmx1g -cp "$root/conf:$jars/*" "$here/ScaleInput.java" \
-    "$scratch" "$tokens" "$hidden" "$intermediate" "$experts" "$topk" "$routing" 2>"$scratch/input.log" ||
+    "$scratch" "$tokens" "$hidden" "$intermediate" "$experts" "$topk" "$routing" "${WEIGHTS:-f32}" 2>"$scratch/input.log" ||
     { cat "$scratch/input.log" >&2; exit 1; }
 fi
 
-"$moe" --master "$master" --driver-memory "$heap" --conf "spark.local.dir=$scratch/local" --conf spark.ui.enabled=false \
+executor=()
+if [[ $master == local-cluster* ]]; then
+  executor=(--conf spark.executor.memory=1g --conf "spark.executor.extraJavaOptions=-Xms1g -XX:+AlwaysPreTouch")
+fi
+"$moe" --master "$master" --driver-memory "$heap" "${executor[@]}" --conf "spark.local.dir=$scratch/local" --conf spark.ui.enabled=false \
   run --model "$scratch/model" --layer 0 --input "$scratch/tokens" --output "$scratch/run" --overwrite \
   --dispatch "$dispatch" "$@" >"$scratch/out" 2>"$scratch/err" &
 job=$!
@@ -41,6 +49,9 @@ job=$!
 "$jdk/bin/jstat" -gc "$job" 2s >"$scratch/gc" 2>/dev/null &
 while kill -0 "$job" 2>/dev/null; do
   grep -h VmRSS "/proc/$job/status" 2>/dev/null || true
+  for child in $(pgrep -P "$job" -f CoarseGrainedExecutorBackend); do
+    grep -h VmHWM "/proc/$child/status" 2>/dev/null >>"$scratch/executors" || true
+  done
   sleep 2
 done | awk '{ print int($2 / 1024) }' >"$scratch/rss"
 code=0
@@ -55,4 +66,8 @@ awk 'NR > 1 { used = int(($3 + $4 + $6 + $8) / 1024); if (used > most) most = us
 awk '{ rss[NR] = $1; if ($1 > most) most = $1 }
   END { printf "peak resident %d MiB; over time:", most
         for (i = 0; i < 12; i++) printf " %d", rss[int(1 + i * (NR - 1) / 11)]; print "" }' "$scratch/rss"
+if [[ -f $scratch/executors ]]; then
+  awk '{ if ($2 > most) most = $2 } END { printf "an executor, beside its heap of 1024 MiB: %d MiB\n", most / 1024 - 1024 }' \
+    "$scratch/executors"
+fi
 exit "$code"
