@@ -69,14 +69,13 @@ final class QuantFuzzTest {
   private static final Pattern TYPE = Pattern.compile("(?<=\"dtype\":\")[A-Z0-9_]+");
   private static final Pattern SHAPE = Pattern.compile("(?<=\"shape\":)\\[[^\\]]*\\]");
 
-  private static Stream<QuantFormatsTest.Case> cases() {
-    return QuantFormatsTest.cases().stream();
+  private static Stream<QuantCases.Case> cases() {
+    return QuantCases.cases().stream();
   }
 
   @ParameterizedTest
   @MethodSource("cases")
-  void readsOrRefusesInOneLine(QuantFormatsTest.Case quantized, @TempDir Path folder)
-      throws IOException {
+  void readsOrRefusesInOneLine(QuantCases.Case quantized, @TempDir Path folder) throws IOException {
     QuantFormatsTest.write(quantized, folder);
     Path configFile = folder.resolve("config.json");
     Path weightsFile = folder.resolve("model.safetensors");

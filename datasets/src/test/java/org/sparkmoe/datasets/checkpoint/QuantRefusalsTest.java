@@ -278,8 +278,7 @@ final class QuantRefusalsTest {
   }
 
   private void write(String settings, QuantMaker maker) {
-    QuantFormatsTest.write(
-        new QuantFormatsTest.Case("", settings, maker, HIDDEN, WIDTH, "", ""), folder);
+    QuantFormatsTest.write(new QuantCases.Case("", settings, maker, HIDDEN, WIDTH, "", ""), folder);
   }
 
   private static SafetensorsWriter router() {
