@@ -18,7 +18,10 @@ import org.sparkmoe.kernels.experts.ExpertWeights;
 import org.sparkmoe.kernels.quant.ScaledScheme;
 import org.sparkmoe.kernels.tensor.DType;
 
-/** Quantized experts in common tensors: ModelOpt's Llama 4, and Granite's linear maps. */
+/**
+ * Quantized experts in common tensors: ModelOpt's Llama 4, and the linear maps of Granite and
+ * JetMoE.
+ */
 final class FusedLayoutsTest {
   private static final int EXPERTS = 3;
   private static final int HIDDEN = 48;
@@ -107,6 +110,29 @@ final class FusedLayoutsTest {
     assertThat(layer.schemes().sharedInner().scheme().label()).isEqualTo("e4m3 per token");
     assertExperts(layer);
     assertShared(layer, pair, back);
+  }
+
+  @Test
+  void readsJetMoeInFp8AsGranite() {
+    Synthetic.config(
+        folder,
+        """
+        {'model_type':'jetmoe','hidden_size':48,'intermediate_size':32,'num_local_experts':3,
+         'num_experts_per_tok':2,'num_hidden_layers':1,'activation_function':'silu',
+         'quantization_config':{'quant_method':'compressed-tensors','format':'float-quantized',
+          'ignore':['lm_head','re:.*router.*'],
+          'config_groups':{'group_0':{'targets':['Linear'],
+           'weights':{'num_bits':8,'type':'float','strategy':'channel','dynamic':false}}}}}\
+        """);
+    String module = "model.layers.0.mlp";
+    writer
+        .addRandom(module + ".router.layer.weight", EXPERTS, HIDDEN)
+        .addRandom(module + ".bias", HIDDEN);
+    fp8ByOutputs(module + ".input_linear.weight", both);
+    fp8ByOutputs(module + ".output_linear.weight", down);
+    MoeLayer layer = open();
+    assertThat(layer.schemes().input()).isEqualTo(ScaledScheme.NONE);
+    assertExperts(layer);
   }
 
   @Test
