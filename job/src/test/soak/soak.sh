@@ -60,7 +60,7 @@ for tokens in 1000 3000 6000; do
   [[ ! -f $folder/tokens/_SUCCESS ]] || continue
   rm -rf "$folder"
   mkdir -p "$folder"
-  java "$root/job/src/test/scale/ScaleInput.java" "$folder" "$tokens" 64 64 16 4 even >"$folder.log" 2>&1 ||
+  java "$root/job/src/test/scale/ScaleInput.java" "$folder" "$tokens" 64 64 16 4 even f32 >"$folder.log" 2>&1 ||
     { cat "$folder.log" >&2; exit 1; }
 done
 
