@@ -63,9 +63,7 @@ public final class StandardExperts implements FusedExperts {
   public long workspaceBytes(ExpertLoad load) {
     // Fewer rows never come in larger pieces.
     int piece = GroupedLoop.pieceRows(load.rows(), team);
-    long rows = reducesItself() ? load.rows() : 0;
-    return Workspace.bytes(rows * load.hidden())
-        + team.members() * Desk.bytes(kernel, piece, load.hidden(), load.intermediate());
+    return team.members() * Desk.bytes(kernel, piece, load.hidden(), load.intermediate());
   }
 
   @Override
@@ -79,7 +77,7 @@ public final class StandardExperts implements FusedExperts {
     int mark = ws.mark();
     if (reducesItself()) {
       int hidden = standard.hidden();
-      MemorySegment rows = ws.segment((long) standard.routes().assignments() * hidden);
+      MemorySegment rows = ws.collected((long) standard.routes().assignments() * hidden);
       compute(standard, permutation, map, bank, ws, rows);
       WeightAndReduce.CONTIGUOUS.apply(new Unreduced(rows, hidden, permutation, 0), team, out);
     } else {

@@ -121,23 +121,12 @@ public final class TilePlan {
       if (ready == null) {
         ready = new Primitive[tiles.panels() * tiles.slices()];
         for (int i = 0; i < ready.length; i++) {
-          ready[i] = compileTile(rows, i, ready);
+          ready[i] = tiles.primitive(product(rows, i), tile(i));
         }
         bySize.set(index, ready);
       }
       return ready;
     }
-  }
-
-  /** Tiles of one size at the same place among the slices share a primitive. */
-  private Primitive compileTile(int rows, int i, Primitive[] ready) {
-    MatmulDesc desc = product(rows, i);
-    for (int earlier = 0; earlier < i; earlier++) {
-      if (product(rows, earlier).equals(desc)) {
-        return ready[earlier];
-      }
-    }
-    return desc.compile(tile(i).order().descriptor());
   }
 
   private WeightTiles.Tile tile(int i) {

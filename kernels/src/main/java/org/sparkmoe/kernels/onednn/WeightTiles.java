@@ -34,6 +34,7 @@ public final class WeightTiles {
   private final int slices;
   private final long bytes;
   private final Map<PlanKey, TilePlan> plans = new ConcurrentHashMap<>();
+  private final Map<MatmulDesc, Primitive> primitives = new ConcurrentHashMap<>();
 
   /**
    * A shape.
@@ -189,6 +190,14 @@ public final class WeightTiles {
     return plans.computeIfAbsent(
         new PlanKey(dstStride, dst, bias, List.copyOf(postOps)),
         k -> new TilePlan(this, k.dstStride(), k.dst(), k.bias(), k.postOps()));
+  }
+
+  /**
+   * The product of one tile. All plans of this shape share it: a primitive takes about 270 KiB
+   * outside the heap, and gate and up projection differ in their last slices of K alone.
+   */
+  Primitive primitive(MatmulDesc product, Tile tile) {
+    return primitives.computeIfAbsent(product, p -> p.compile(tile.order().descriptor()));
   }
 
   int panels() {

@@ -19,14 +19,19 @@ import java.lang.foreign.MemorySegment;
  * to markedly faster code than loops over a segment; or outside for native ones, which have only
  * segments. What is taken holds whatever was there before. A call that throws does not give back
  * what it took; releasing a mark set before the call does.
+ *
+ * <p>Beside the stack there is one array, for the many rows that are only collected: {@link
+ * #collected}.
  */
 public final class Workspace {
   private static final int CACHE_LINE = 64;
+  private static final float[] NONE = {};
 
   private final float[] floatsOrNull;
   private final MemorySegment memory;
   private final int limit;
   private int top;
+  private float[] collected = NONE;
 
   private Workspace(float[] floatsOrNull, MemorySegment memory, int top, int limit) {
     this.floatsOrNull = floatsOrNull;
@@ -130,6 +135,23 @@ public final class Workspace {
               + " ExpertKernel.workspace");
     }
     return segment(count);
+  }
+
+  /**
+   * Room for {@code count} values that only Java code reads and writes, with what was there before.
+   * It is on the heap, which users size, also where the stack is not: memory beside the heap is
+   * what clusters grant least of. No part of the stack, so nobody asks for it beforehand; it grows
+   * to the most that was ever wanted. The next call hands out the same memory.
+   *
+   * @throws IllegalArgumentException beyond 8 GiB
+   */
+  public MemorySegment collected(long count) {
+    if (count > collected.length) {
+      // The old one goes first: the heap need not hold both.
+      collected = NONE;
+      collected = new float[count(bytes(count))];
+    }
+    return MemorySegment.ofArray(collected).asSlice(0, bytes(count));
   }
 
   /**

@@ -6,7 +6,10 @@ import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.memory.PageArena;
 import org.sparkmoe.kernels.tensor.DType;
 
-/** The vectors of a lane's batch, off the heap; replaced when a larger batch comes. */
+/**
+ * The vectors of a lane's batch; replaced when a larger batch comes. The outputs of experts, most
+ * of them, are on the heap, which users size; what native code reads lies outside.
+ */
 final class LaneBuffers implements AutoCloseable {
   private final MoeLayerSpec spec;
   private Arena arena = PageArena.ofShared();
@@ -33,7 +36,7 @@ final class LaneBuffers implements AutoCloseable {
     assignments = Math.max(assignments, forAssignments);
     long vector = DType.F32.bytes(spec.hidden());
     x = arena.allocate(tokens * vector, 64);
-    y = arena.allocate(assignments * vector, 64);
+    y = MemorySegment.ofArray(new float[Math.multiplyExact(assignments, spec.hidden())]);
     long homeBytes = spec.shared().isPresent() ? tokens * vector : 0;
     homeX = arena.allocate(homeBytes, 64);
     homeY = arena.allocate(homeBytes, 64);
