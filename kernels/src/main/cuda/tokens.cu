@@ -159,8 +159,10 @@ extern "C" __global__ void count(const int* expertOf, int assignments, int exper
 }
 
 // totals[e] = the sum of counts[e][*], and counts becomes the first row of each stretch: rows of one expert lie behind
-// those of the ones before it, and among them in the order of the stretches. One block of 32 warps.
-extern "C" __global__ void __launch_bounds__(1024) place_stretches(int* counts, int experts, int stretches, int* totals) {
+// those of the ones before it, and among them in the order of the stretches. The CPU reads `told`, a second copy of the
+// totals. One block of 32 warps.
+extern "C" __global__ void __launch_bounds__(1024) place_stretches(
+    int* counts, int experts, int stretches, int* totals, int* told) {
   __shared__ int first[32];
   const int lane = threadIdx.x & 31;
   const int warp = threadIdx.x >> 5;
@@ -172,6 +174,7 @@ extern "C" __global__ void __launch_bounds__(1024) place_stretches(int* counts, 
     sum = sumUpTo(sum, lane);
     if (lane == 31) {
       totals[e] = sum;
+      told[e] = sum;
     }
   }
   __syncthreads();
@@ -232,6 +235,13 @@ extern "C" __global__ void place(
         tokenOfRow[row] = offsetsOrNull == nullptr ? a / k : tokenOf(offsetsOrNull, tokens, a);
       }
     }
+  }
+}
+
+// Brings `chunks` times 16 bytes from page-locked memory of the machine.
+extern "C" __global__ void fetch(const uint4* from, uint4* to, int chunks) {
+  for (int chunk = blockIdx.x * blockDim.x + threadIdx.x; chunk < chunks; chunk += gridDim.x * blockDim.x) {
+    to[chunk] = from[chunk];
   }
 }
 

@@ -122,8 +122,18 @@ final class DeviceRoutes {
         localExperts,
         stretches,
         count);
+    // A copy of the totals would wait for those of other batches' results.
     stream.launch(
-        kernels.placeStretches(), 1, 1, ALL_WARPS, 0, count, localExperts, stretches, total);
+        kernels.placeStretches(),
+        1,
+        1,
+        ALL_WARPS,
+        0,
+        count,
+        localExperts,
+        stretches,
+        total,
+        here.address());
     stream.launch(
         kernels.place(),
         blocks,
@@ -140,7 +150,6 @@ final class DeviceRoutes {
         topK,
         places.of(0),
         tokenOfRow);
-    stream.download(total, here);
   }
 
   /** Rows of each expert; waits for the stream. */

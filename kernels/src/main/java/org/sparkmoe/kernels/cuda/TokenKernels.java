@@ -13,6 +13,7 @@ import org.sparkmoe.kernels.tensor.DType;
  * @param count assignments by stretch and expert
  * @param placeStretches the first row of each
  * @param place rows of assignments, and tokens of rows
+ * @param fetch brings little from page-locked memory of the machine
  * @param gather brings tokens into the order of the rows
  * @param combines weighs and sums over slots, by type of the result
  * @param scatter brings rows into the order of the assignments
@@ -23,6 +24,7 @@ record TokenKernels(
     Kernel count,
     Kernel placeStretches,
     Kernel place,
+    Kernel fetch,
     Kernel gather,
     Map<DType, Kernel> combines,
     Kernel scatter,
@@ -40,6 +42,7 @@ record TokenKernels(
         tokens.kernel("count", 0),
         tokens.kernel("place_stretches", 0),
         tokens.kernel("place", 0),
+        tokens.kernel("fetch", 0),
         tokens.kernel("gather", 0),
         byType(tokens, "combine"),
         tokens.kernel("scatter", 0),

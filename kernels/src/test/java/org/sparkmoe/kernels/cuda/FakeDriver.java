@@ -44,7 +44,7 @@ final class FakeDriver implements AutoCloseable {
   /** Results of functions that do not succeed, by name. */
   final Map<String, Integer> results = new HashMap<>();
 
-  /** Rows of each expert, as a permutation would count them: what copies of that size bring. */
+  /** Rows of each expert, as a permutation would count them and tell the CPU. */
   int[] totals = {};
 
   /** Functions that the library lacks. */
@@ -52,6 +52,7 @@ final class FakeDriver implements AutoCloseable {
 
   private final Arena arena = Arena.ofShared();
   private final Map<String, MemorySegment> functions = new HashMap<>();
+  private final Map<Long, String> names = new HashMap<>();
   private long nextHandle = 100;
 
   /** The driver over this library. */
@@ -155,25 +156,32 @@ final class FakeDriver implements AutoCloseable {
       }
       case "cuModuleGetFunction" -> {
         store(arguments[0], ++nextHandle);
-        calls.add("function " + out(arguments[2], 64).getString(0) + " = " + nextHandle);
+        names.put(nextHandle, out(arguments[2], 64).getString(0));
+        calls.add("function " + names.get(nextHandle) + " = " + nextHandle);
       }
       case "cuDevicePrimaryCtxRetain", "cuModuleLoadDataEx", "cuStreamCreate", "cuEventCreate" -> {
         store(arguments[0], ++nextHandle);
         calls.add(name + " = " + nextHandle);
       }
       case "cuTensorMapEncodeTiled" -> calls.add("map " + map(arguments));
-      case "cuLaunchKernel" -> calls.add("launch " + Arrays.asList(Arrays.copyOf(arguments, 8)));
-      case "cuMemcpyHtoDAsync_v2" -> calls.add(name + " " + arguments[2]);
-      case "cuMemcpyDtoHAsync_v2" -> {
-        calls.add(name + " " + arguments[2]);
-        if ((long) arguments[2] == 4L * totals.length) {
-          out(arguments[0], 4L * totals.length).copyFrom(MemorySegment.ofArray(totals));
+      case "cuLaunchKernel" -> {
+        calls.add("launch " + Arrays.asList(Arrays.copyOf(arguments, 8)));
+        if (names.get((long) arguments[0]).equals("place_stretches")) {
+          tellTotals(arguments[9]);
         }
       }
+      case "cuMemcpyHtoDAsync_v2", "cuMemcpyDtoHAsync_v2" -> calls.add(name + " " + arguments[2]);
       case "cuCtxSetCurrent", "cuInit", "cuEventRecord", "cuEventSynchronize" -> {}
       default -> calls.add(name + " " + arguments[0]);
     }
     return 0;
+  }
+
+  /** Its last argument is where the CPU reads them. */
+  private void tellTotals(Object pointers) {
+    MemorySegment last = out(pointers, 5 * 8L).get(ADDRESS, 4 * 8L);
+    MemorySegment told = MemorySegment.ofAddress(out(last, 8).get(JAVA_LONG, 0));
+    out(told, 4L * totals.length).copyFrom(MemorySegment.ofArray(totals));
   }
 
   /** Element type, sizes, strides in bytes and tile of a tensor map. */

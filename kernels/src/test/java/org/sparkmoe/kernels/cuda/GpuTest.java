@@ -175,7 +175,8 @@ final class GpuTest {
           .contains(
               "launch [%s, 2, 5, 1, 128, 1, 1, 98304]".formatted(inner),
               "launch [%s, 1, 5, 1, 128, 1, 1, 98304]".formatted(outer));
-      assertThat(fake.calls).filteredOn(call -> call.startsWith("launch")).hasSize(3);
+      // the tokens are padded and the plan is fetched before
+      assertThat(fake.calls).filteredOn(call -> call.startsWith("launch")).hasSize(4);
     }
   }
 
@@ -239,8 +240,32 @@ final class GpuTest {
               "launch [1, 1, 1, 256, 1, 1, 64]",
               "launch [3, 1, 1, 256, 1, 1, 0]",
               "launch [400, 1, 1, 256, 1, 1, 0]",
+              // the plan: 3 tiles of 2 experts
+              "launch [1, 1, 1, 256, 1, 1, 0]",
               "launch [4, 1, 1, 384, 1, 1, 229520]",
               "launch [4, 1, 1, 384, 1, 1, 229520]");
+    }
+  }
+
+  /** They would wait for the tokens and results of other batches. */
+  @Test
+  void countsAndPlansAreNoCopies() {
+    try (Gpu gpu = Gpu.open(fake.driver(), 0);
+        Arena arena = Arena.ofConfined()) {
+      GpuShape shape = new GpuShape(DType.BF16, 100, 70, true);
+      GpuExpert expert = expert(gpu, shape, arena);
+      try (Lane lane = gpu.lane()) {
+        fake.totals = new int[] {3};
+        lane.load(100, 3, arena.allocate(4L * 100 * 3), DType.F32);
+        lane.routes(new int[3], new float[3], new int[] {0, 1, 2, 3});
+        fake.calls.clear();
+        lane.permute(1);
+        assertThat(lane.rowsOfExperts(1)).containsExactly(3);
+        lane.arrange(shape);
+        GpuActivation silu = new GpuActivation(0, 0, 0, Float.POSITIVE_INFINITY);
+        lane.run(List.of(new Lane.Piece(expert, 0, 3)), silu);
+      }
+      assertThat(fake.calls).noneMatch(call -> call.startsWith("cuMemcpy"));
     }
   }
 
