@@ -92,14 +92,18 @@ final class CudaPass {
 
   /**
    * Experts that do not all fit are fetched once a batch, so batches are as large as they can be.
+   * Others are alike: a last one of a few tokens takes as many steps as a large one.
    */
   private int rowsOfBatch(int rowsAtOnce) {
     if (bank.capacity() < map.localExperts()) {
       return rowsAtOnce;
     }
-    long even = Math.ceilDiv(source.assignmentsBefore(source.tokens()), (long) BATCHES);
+    long rows = Math.max(1, source.assignmentsBefore(source.tokens()));
     long least = Math.max(LEAST_ROWS, (long) LEAST_ROWS_OF_EXPERT * map.localExperts());
-    return (int) Math.min(rowsAtOnce, Math.max(least, Math.min(even, MOST_ROWS)));
+    long wanted = Math.max(least, Math.min(Math.ceilDiv(rows, (long) BATCHES), MOST_ROWS));
+    long even = Math.ceilDiv(rows, Math.ceilDiv(rows, Math.min(rowsAtOnce, wanted)));
+    long ofToken = Math.ceilDiv(rows, Math.max(1L, source.tokens()));
+    return (int) Math.min(rowsAtOnce, Math.ceilDiv(even, ofToken) * ofToken);
   }
 
   /**

@@ -195,4 +195,13 @@ final class CudaPassTest {
       assertThat(bank.packed.size()).isLessThanOrEqualTo(EXPERTS);
     }
   }
+
+  /** A sixth of 262,144 rows is no whole number of tokens. */
+  @Test
+  void noTokensAreLeftForAnotherBatch() {
+    countEvenly(5_462);
+    try (WatchedBank bank = new WatchedBank(ExpertStore.ofBytes(EXPERTS * bytes))) {
+      assertThat(run(bank, 32_768)).as("6 batches").containsOnly(6 * 5_462);
+    }
+  }
 }
