@@ -23,8 +23,8 @@ public final class Gpu implements AutoCloseable {
   /** System property with the number of the GPU to use; 0 without it. */
   public static final String DEVICE_PROPERTY = "spark.moe.cuda.device";
 
-  /** One copies to the GPU, one computes, one copies back. */
-  static final int LANES = 3;
+  /** One copies to the GPU, one is sorted there, one computes, one copies back. */
+  static final int LANES = 4;
 
   private static final int ALIGNMENT = 256;
 
