@@ -281,7 +281,7 @@ __device__ __forceinline__ void product(
       initBarrier(full + stage * 8, 1);
       initBarrier(empty + stage * 8, 8 * kBlocks);
     }
-    Jobs(memory, base).init();
+    Jobs(memory, base).init(kReaders);
     asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
   }
   meetCluster();

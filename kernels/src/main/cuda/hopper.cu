@@ -1,5 +1,5 @@
 // The products of experts.cu in bf16 and f16 for compute capability 9.0, as hopper.cuh describes. Rows of x lie one
-// behind the other, sorted by expert.
+// behind the other, sorted by expert, or where their tokens do: the copy engine gathers none, so two warps do then.
 
 #include "hopper.cuh"
 
@@ -90,10 +90,11 @@ __device__ __forceinline__ void followOtherGroup() { asm volatile("bar.sync 1, 2
 __device__ __forceinline__ void letOtherGroupFollow() { asm volatile("bar.arrive 1, 256;\n" ::: "memory"); }
 
 // 64 x 256 sums of one group of warps. `both`: whether both groups have rows, and stages enough for one to lead. A stage
-// is multiplied in halves, so that the one before it is given back while there is still work in flight.
+// is multiplied in halves, so that the one before it is given back while there is still work in flight. `gathered`:
+// whether its rows were not brought by the copy engine.
 template <typename T, typename Sum>
 __device__ __forceinline__ void consume(
-    Sum& sum, bool both, int group, int steps, Turn& turn, uint32_t base, uint32_t full, uint32_t empty) {
+    Sum& sum, bool both, bool gathered, int group, int steps, Turn& turn, uint32_t base, uint32_t full, uint32_t empty) {
   const int lane = threadIdx.x & 31;
   const bool speaks = lane < kBlocks;
   if (both && group == 1) {
@@ -107,6 +108,9 @@ __device__ __forceinline__ void consume(
     const uint64_t a = operand(stage + group * kGroupRows * 128);
     const uint64_t b = operand(stage + kRowOperandBytes);
     wait(full + turn.stage * 8, turn.parity);
+    if (gathered) {
+      asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
+    }
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       beginProducts();
@@ -242,21 +246,88 @@ struct Inner {
   }
 };
 
+// Tokens, and which of them each row is; null where rows lie in their order.
+template <typename T>
+struct Tokens {
+  const T* x;
+  const int* tokenOfOrNull;
+};
+
+// 16 bytes of row `row`, rows lying `apart` bytes from each other. The address is no variable: a thread that gathers has
+// registers for one at a time.
+__device__ __forceinline__ void copyOfRow(uint32_t to, const void* from, int row, int apart) {
+  asm volatile(
+      "{\n.reg .b64 at;\nmad.wide.s32 at, %2, %3, %1;\n"
+      "cp.async.cg.shared.global.L2::128B [%0], [at], 16;\n}\n" ::"r"(to),
+      "l"(from), "r"(row), "r"(apart)
+      : "memory");
+}
+
+// Brings the rows of all tiles from where their tokens lie. A thread has 16 bytes of every eighth row, and arrives at a
+// stage's barrier when they do.
+template <typename T>
+__device__ __forceinline__ void gather(
+    const Tokens<T>& tokens, Jobs jobs, int steps, int k, unsigned char* memory, uint32_t base, uint32_t full,
+    uint32_t empty) {
+  constexpr int kRows = kGatherers * 4;  // at once
+  constexpr int kOwn = kTileRows / kRows;
+  const int thread = threadIdx.x % (kGatherers * 32);
+  const int chunk = thread & 7;
+  const int row = thread >> 3;
+  const uint32_t to = base + row * 128 + ((chunk ^ (row & 7)) << 4);
+  // The tokens of this thread's rows, which it shares with those that have the other chunks: all in one warp.
+  int* own = (int*)(memory + kTokensAt) + row * kOwn;
+  const char* from = (const char*)tokens.x + chunk * 16;
+  const int apart = k * (int)sizeof(T);
+  const int block = blockOfCluster();
+  Turn turn;
+  for (Job whole = jobs.nextOfWarp(); whole.rows > 0; whole = jobs.nextOfWarp()) {
+    const Job job = whole.ofBlock(block);
+    const int last = whole.first + whole.rows - 1;
+#pragma unroll
+    for (int i = 0; i < kOwn; i += 8) {
+      own[i + chunk] = __ldg(tokens.tokenOfOrNull + min(job.first + row + (i + chunk) * kRows, last));
+    }
+    __syncwarp();
+    // A group of warps without rows multiplies none.
+    const int rows = job.rows <= 0 ? 0 : job.rows <= kGroupRows ? kGroupRows : kTileRows;
+#pragma unroll 1
+    for (int step = 0; step < steps; step++) {
+      wait(empty + turn.stage * 8, turn.parity ^ 1);
+      const uint32_t stage = to + turn.stage * kStageBytes;
+#pragma unroll
+      for (int i = 0; i < kOwn; i += 4) {
+        if (i * kRows < rows) {
+          const int4 four = *(const int4*)(own + i);
+          copyOfRow(stage + i * kRows * 128, from + step * 128, four.x, apart);
+          copyOfRow(stage + (i + 1) * kRows * 128, from + step * 128, four.y, apart);
+          copyOfRow(stage + (i + 2) * kRows * 128, from + step * 128, four.z, apart);
+          copyOfRow(stage + (i + 3) * kRows * 128, from + step * 128, four.w, apart);
+        }
+      }
+      asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];\n" ::"r"(full + turn.stage * 8) : "memory");
+      turn.next();
+    }
+    __syncwarp();
+  }
+}
+
 template <typename T, bool INNER, int OUTPUTS, typename Store>
 __device__ __forceinline__ void product(
-    const TensorMap* xMap, const Plan& plan, const Expert<T>* experts, int k, int cols,
+    const TensorMap* xMap, const Tokens<T>& tokens, const Plan& plan, const Expert<T>* experts, int k, int cols,
     int* counter, const Store& store) {
   extern __shared__ __align__(1024) unsigned char memory[];
   const uint32_t base = (uint32_t)__cvta_generic_to_shared(memory);
   const uint32_t full = base + kBarriersAt;
   const uint32_t empty = full + kStages * 8;
   const int steps = k / kDepth;
+  const bool gathers = INNER && tokens.tokenOfOrNull != nullptr;
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < kStages; stage++) {
-      initBarrier(full + stage * 8, 1);
+      initBarrier(full + stage * 8, gathers ? 1 + kGatherers * 32 : 1);
       initBarrier(empty + stage * 8, 8 * kBlocks);
     }
-    Jobs(memory, base).init();
+    Jobs(memory, base).init(gathers ? kReaders + kGatherers : kReaders);
     asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
   }
   meetCluster();
@@ -265,9 +336,11 @@ __device__ __forceinline__ void product(
   if (warpOfBlock < 4) {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
     if (threadIdx.x == 0) {
-      produce<kDepth, OUTPUTS>(xMap, Jobs(memory, base), steps, base, full, empty);
+      produce<kDepth, OUTPUTS>(gathers ? nullptr : xMap, Jobs(memory, base), steps, base, full, empty);
     } else if (threadIdx.x == 32 && blockOfCluster() == 0) {
       Jobs(memory, base).handOut<INNER>(plan, experts, counter);
+    } else if (gathers && warpOfBlock >= 4 - kGatherers) {
+      gather(tokens, Jobs(memory, base), steps, k, memory, base, full, empty);
     }
   } else {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
@@ -288,11 +361,11 @@ __device__ __forceinline__ void product(
       const Rows rows{(int64_t)job.first + warp * 16, min(16, job.rows - warp * 16)};
       if (cols - first > kTileSums / 4) {
         Whole sum;
-        consume<T>(sum, both, group, steps, turn, base, full, empty);
+        consume<T>(sum, both, gathers, group, steps, turn, base, full, empty);
         store(sum.acc, rows, first, job.biases, scratch);
       } else {
         Quarter<OUTPUTS != kTileSums> sum;
-        consume<T>(sum, both, group, steps, turn, base, full, empty);
+        consume<T>(sum, both, gathers, group, steps, turn, base, full, empty);
         float all[128];
         sum.among(all);
         store(all, rows, first, job.biases, scratch);
@@ -306,16 +379,16 @@ __device__ __forceinline__ void product(
 
 }  // namespace
 
-// Arguments as in experts.cu; rowTiles and columns are the numbers of tiles, xMap is that of x and outMap that of out,
-// where its rows are whole 16 bytes; *counter is 0.
+// Arguments as in experts.cu; rowTiles and columns are the numbers of tiles, xMap is that of x where there is no
+// tokenOfOrNull, and outMap that of out, where its rows are whole 16 bytes; *counter is 0.
 #define INNER(NAME, T, GATED)                                                                                         \
   extern "C" __global__ void __cluster_dims__(kBlocks, 1, 1) __launch_bounds__(kThreads, 1)                           \
-      NAME(const __grid_constant__ TensorMap xMap, const Tile* tiles, const Expert<T>* experts, T* out, int rowTiles, \
-           int columns, int k, int cols, int stride, int kind, float alpha, float beta, float limit,   \
-           int* counter) {                                                                                             \
+      NAME(const __grid_constant__ TensorMap xMap, const T* x, const int* tokenOfOrNull, const Tile* tiles,           \
+           const Expert<T>* experts, T* out, int rowTiles, int columns, int k, int cols, int stride, int kind,        \
+           float alpha, float beta, float limit, int* counter) {                                                      \
     const Inner<T> inner{out, cols, stride, Activation{kind, alpha, beta, limit}};                                    \
     product<T, true, GATED ? kTileSums / 2 : kTileSums>(                                                              \
-        &xMap, Plan{tiles, rowTiles, columns}, experts, k, cols, counter,                                             \
+        &xMap, Tokens<T>{x, tokenOfOrNull}, Plan{tiles, rowTiles, columns}, experts, k, cols, counter,                \
         [&](const float(&acc)[128], const Rows& rows, int first, const float* const(&biases)[2], float* scratch) {    \
           const float* b1 = biases[0];                                                                                \
           const float* b3 = biases[1];                                                                                \
@@ -340,7 +413,7 @@ INNER(inner_plain_f16, __half, false)
       NAME(const __grid_constant__ TensorMap xMap, const Tile* tiles, const Expert<T>* experts, float* out,           \
            int rowTiles, int columns, int k, int cols, const __grid_constant__ TensorMap outMap, int* counter) {      \
     product<T, false, kTileSums>(                                                                                     \
-        &xMap, Plan{tiles, rowTiles, columns}, experts, k, cols, counter,                                             \
+        &xMap, Tokens<T>{nullptr, nullptr}, Plan{tiles, rowTiles, columns}, experts, k, cols, counter,                \
         [&](const float(&acc)[128], const Rows& rows, int first, const float* const(&biases)[2], float* scratch) {    \
           storeSums(acc, rows, Sums{&outMap, out, cols}, first, biases[0], scratch);                                  \
         });                                                                                                           \

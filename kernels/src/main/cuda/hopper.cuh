@@ -32,6 +32,10 @@ constexpr int kBarriersAt = kScratchAt + 8 * kScratchBytes;
 constexpr int kJobAt = kBarriersAt + 2 * kStages * 8;
 constexpr int kJobBytes = 64;
 constexpr int kReaders = 9;  // of a block: each warp that multiplies, and the thread that copies
+constexpr int kGatherers = 2;  // more of them, where a product gathers its rows: warps
+
+// Behind those: the tokens of the rows that are gathered.
+constexpr int kTokensAt = kJobAt + kJobBytes + 2 * 8;
 
 // Row tiles that are computed beside each other, for one tile of columns after the other: their operands stay in L2.
 constexpr int kRowTiles = 8;
@@ -163,9 +167,9 @@ struct Jobs {
   __device__ __forceinline__ uint32_t read() const { return at + kJobBytes + 8; }
 
   // By one thread of a block, before the cluster meets.
-  __device__ __forceinline__ void init() const {
+  __device__ __forceinline__ void init(int readers) const {
     initBarrier(sent(), 1);
-    initBarrier(read(), kReaders * kBlocks);
+    initBarrier(read(), readers * kBlocks);
   }
 
   __device__ __forceinline__ Job next() {
@@ -257,10 +261,11 @@ __device__ __forceinline__ void pass(int steps, Turn& turn, uint32_t full, uint3
   }
 }
 
-// Brings the operands of all tiles, DEPTH values of k in a stage: rows and weights of 128 bytes.
+// Brings the operands of all tiles, DEPTH values of k in a stage: rows and weights of 128 bytes. Without a map of the
+// rows, others bring those.
 template <int DEPTH, int OUTPUTS>
 __device__ __forceinline__ void produce(
-    const TensorMap* xMap, Jobs jobs, int steps, uint32_t base, uint32_t full, uint32_t empty) {
+    const TensorMap* xMapOrNull, Jobs jobs, int steps, uint32_t base, uint32_t full, uint32_t empty) {
   Turn turn;
   const void* last = nullptr;
   const int block = blockOfCluster();
@@ -279,8 +284,12 @@ __device__ __forceinline__ void produce(
       const uint32_t stage = base + turn.stage * kStageBytes;
       const uint32_t arrived = full + turn.stage * 8;
       wait(empty + turn.stage * 8, turn.parity ^ 1);
-      expectBytes(arrived, kStageBytes);
-      copyTile(stage, xMap, arrived, step * DEPTH, first);
+      if (xMapOrNull == nullptr) {
+        expectBytes(arrived, kStageBytes - kRowOperandBytes);
+      } else {
+        expectBytes(arrived, kStageBytes);
+        copyTile(stage, xMapOrNull, arrived, step * DEPTH, first);
+      }
       copyTiles(stage + kRowOperandBytes + block * kHalf * 128, map, arrived, step * DEPTH,
                 column * OUTPUTS + (OUTPUTS == kHalf ? 0 : block * kHalf), OUTPUTS == kHalf ? block : 0);
       turn.next();

@@ -7,12 +7,18 @@ import org.sparkmoe.kernels.tensor.DType;
 
 /**
  * For compute capability 9.0: one block a multiprocessor, and each two of them take tile after tile
- * through the copy engine. That engine gathers no rows, so they are brought into order first. The
- * figures are those of {@code hopper.cuh}.
+ * through the copy engine. That engine gathers no rows: two warps do where few tiles read a row,
+ * and where many do, rows are brought into order first. The figures are those of {@code
+ * hopper.cuh}.
  */
 final class HopperProducts implements Products {
   private static final int GATHER_THREADS = 256;
   private static final int CHUNK_BYTES = 16;
+
+  /**
+   * Tiles of columns that gather rows themselves, at most: with more a copy in order costs less.
+   */
+  private static final int MOST_GATHERING = 8;
 
   private final Driver driver;
   private final DType type;
@@ -49,10 +55,10 @@ final class HopperProducts implements Products {
 
   @Override
   public Batch arrange(Stream stream, Batch batch, DeviceBuffer room) {
-    if (batch.tokenOfOrZero() == 0 || batch.rows() == 0) {
+    GpuShape shape = batch.shape();
+    if (batch.tokenOfOrZero() == 0 || batch.rows() == 0 || innerColumns(shape) <= MOST_GATHERING) {
       return batch;
     }
-    GpuShape shape = batch.shape();
     long rowBytes = type.bytes(shape.paddedHidden());
     long rows = room.of(batch.rows() * rowBytes);
     stream.launch(
@@ -68,13 +74,17 @@ final class HopperProducts implements Products {
     return new Batch(shape, batch.rows(), rows, 0, batch.inner(), batch.out());
   }
 
+  private static int innerColumns(GpuShape shape) {
+    return Math.ceilDiv(
+        shape.intermediate(), shape.gated() ? HopperTiling.SUMS / 2 : HopperTiling.SUMS);
+  }
+
   @Override
   public void launch(
       Stream stream, Batch batch, TilePlan tiles, long plan, GpuActivation activation) {
     GpuShape shape = batch.shape();
     boolean gated = shape.gated();
-    int innerColumns =
-        Math.ceilDiv(shape.intermediate(), gated ? HopperTiling.SUMS / 2 : HopperTiling.SUMS);
+    int innerColumns = innerColumns(shape);
     int outerColumns = Math.ceilDiv(shape.hidden(), HopperTiling.SUMS);
     try (Arena arena = Arena.ofConfined()) {
       stream.launch(
@@ -83,7 +93,11 @@ final class HopperProducts implements Products {
           1,
           HopperTiling.THREADS,
           HopperTiling.SHARED_BYTES,
-          rows(batch.x(), batch.rows(), shape.paddedHidden(), arena),
+          batch.tokenOfOrZero() == 0
+              ? rows(batch.x(), batch.rows(), shape.paddedHidden(), arena)
+              : arena.allocate(TensorMaps.BYTES, Long.BYTES),
+          batch.x(),
+          batch.tokenOfOrZero(),
           plan + tiles.offset(),
           plan,
           batch.inner(),

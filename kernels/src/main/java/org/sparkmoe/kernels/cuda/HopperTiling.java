@@ -26,9 +26,11 @@ final class HopperTiling {
   private static final int SCRATCH_BYTES = 8 * 4096;
   private static final int BARRIER_BYTES = 2 * (STAGES + 1) * Long.BYTES;
   private static final int JOB_BYTES = 64;
+  private static final int TOKENS_BYTES = BLOCK_ROWS * Integer.BYTES;
 
   /** Of dynamic shared memory. */
-  static final int SHARED_BYTES = STAGES * STAGE_BYTES + SCRATCH_BYTES + BARRIER_BYTES + JOB_BYTES;
+  static final int SHARED_BYTES =
+      STAGES * STAGE_BYTES + SCRATCH_BYTES + BARRIER_BYTES + JOB_BYTES + TOKENS_BYTES;
 
   /** Rows of sums that a warp hands to the copy engine. */
   private static final int STORED_ROWS = 16;

@@ -200,51 +200,78 @@ final class GpuTest {
   }
 
   @Test
-  void onHopperRowsAreGatheredAndOneBlockAMultiprocessorTakesAllTiles() {
+  void onHopperOneBlockAMultiprocessorTakesAllTiles() {
     try (Gpu gpu = Gpu.open(fake.driver(), 0);
         Arena arena = Arena.ofConfined()) {
       GpuShape shape = new GpuShape(DType.BF16, 100, 70, true);
       GpuExpert expert = expert(gpu, shape, arena);
-      assertThat(fake.calls)
-          .filteredOn(call -> call.startsWith("map"))
+      assertThat(maps())
           .as("70 × 128 for gate and up, 100 × 128 for down")
           .containsExactly(
               "map 9 [128, 70, 2] [256, 17920] [64, 128, 1]",
               "map 9 [128, 100, 1] [256, 25600] [64, 128, 1]");
       fake.calls.clear();
-      try (Lane lane = gpu.lane()) {
-        fake.totals = new int[] {129, 271};
-        lane.load(100, 3, arena.allocate(4L * 100 * 3), DType.F32);
-        lane.routes(new int[400], new float[400], new int[] {0, 100, 200, 400});
-        lane.permute(2);
-        assertThat(lane.rowsOfExperts(2)).containsExactly(129, 271);
-        lane.arrange(shape);
-        GpuActivation silu = new GpuActivation(0, 0, 0, Float.POSITIVE_INFINITY);
-        lane.run(List.of(new Lane.Piece(expert, 0, 129), new Lane.Piece(expert, 129, 271)), silu);
-      }
-      assertThat(fake.calls)
-          .filteredOn(call -> call.startsWith("map"))
-          .as("rows, intermediates and sums")
-          .containsExactly(
-              "map 9 [128, 400] [256] [64, 128]",
-              "map 9 [128, 400] [256] [64, 128]",
-              "map 7 [100, 400] [400] [32, 16]");
+      compute(gpu, shape, expert, arena);
+      assertThat(maps())
+          .as("intermediates and sums; rows are gathered")
+          .containsExactly("map 9 [128, 400] [256] [64, 128]", "map 7 [100, 400] [400] [32, 16]");
       // 3 tiles of 256 rows by 1 of columns, for 2 pairs of multiprocessors
-      assertThat(fake.calls)
-          .filteredOn(call -> call.startsWith("launch"))
-          .map(call -> call.replaceAll("\\[[0-9]+, ", "["))
+      assertThat(launches())
           .containsExactly(
               // 2 stretches of assignments, counted and placed by a warp each
               "launch [1, 1, 1, 256, 1, 1, 64]",
               "launch [1, 1, 1, 1024, 1, 1, 0]",
               "launch [1, 1, 1, 256, 1, 1, 64]",
               "launch [3, 1, 1, 256, 1, 1, 0]",
-              "launch [400, 1, 1, 256, 1, 1, 0]",
               // the plan: 3 tiles of 2 experts
               "launch [1, 1, 1, 256, 1, 1, 0]",
-              "launch [4, 1, 1, 384, 1, 1, 229520]",
-              "launch [4, 1, 1, 384, 1, 1, 229520]");
+              "launch [4, 1, 1, 384, 1, 1, 230032]",
+              "launch [4, 1, 1, 384, 1, 1, 230032]");
     }
+  }
+
+  /** 1,025 outputs of two sums are nine tiles of 256. */
+  @Test
+  void onHopperRowsThatManyTilesReadAreGatheredBefore() {
+    try (Gpu gpu = Gpu.open(fake.driver(), 0);
+        Arena arena = Arena.ofConfined()) {
+      GpuShape shape = new GpuShape(DType.BF16, 100, 1025, true);
+      GpuExpert expert = expert(gpu, shape, arena);
+      fake.calls.clear();
+      compute(gpu, shape, expert, arena);
+      assertThat(maps())
+          .as("rows, intermediates and sums")
+          .containsExactly(
+              "map 9 [128, 400] [256] [64, 128]",
+              "map 9 [1088, 400] [2176] [64, 128]",
+              "map 7 [100, 400] [400] [32, 16]");
+      assertThat(launches()).contains("launch [400, 1, 1, 256, 1, 1, 0]");
+    }
+  }
+
+  /** 129 and 271 rows of 3 tokens, through two experts that are one. */
+  private void compute(Gpu gpu, GpuShape shape, GpuExpert expert, Arena arena) {
+    try (Lane lane = gpu.lane()) {
+      fake.totals = new int[] {129, 271};
+      lane.load(100, 3, arena.allocate(4L * 100 * 3), DType.F32);
+      lane.routes(new int[400], new float[400], new int[] {0, 100, 200, 400});
+      lane.permute(2);
+      assertThat(lane.rowsOfExperts(2)).containsExactly(129, 271);
+      lane.arrange(shape);
+      GpuActivation silu = new GpuActivation(0, 0, 0, Float.POSITIVE_INFINITY);
+      lane.run(List.of(new Lane.Piece(expert, 0, 129), new Lane.Piece(expert, 129, 271)), silu);
+    }
+  }
+
+  private List<String> maps() {
+    return fake.calls.stream().filter(call -> call.startsWith("map")).toList();
+  }
+
+  private List<String> launches() {
+    return fake.calls.stream()
+        .filter(call -> call.startsWith("launch"))
+        .map(call -> call.replaceAll("\\[[0-9]+, ", "["))
+        .toList();
   }
 
   /** They would wait for the tokens and results of other batches. */
