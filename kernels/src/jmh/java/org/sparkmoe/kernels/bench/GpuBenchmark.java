@@ -155,7 +155,7 @@ final class GpuBenchmark {
             lane.sum(x.type());
             lane.finish();
           };
-      once.run();
+      warm(once);
       MemorySegment out = gpu.pinned(x.data().byteSize(), arena);
       lane.combine(out, x.type());
       lane.finish();
@@ -235,7 +235,7 @@ final class GpuBenchmark {
   private double layer(
       PreparedLayer layer, int tokens, Activations x, Activations out, Workspace ws) {
     Runnable once = () -> layer.forward(tokens, x, out, ws, team, ExpertClock.NONE);
-    once.run();
+    warm(once);
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment first = arena.allocate(out.data().byteSize()).copyFrom(out.data());
       double millis =
@@ -327,11 +327,7 @@ final class GpuBenchmark {
       lane.permute(shape.experts());
       lane.rowsOfExperts(shape.experts());
       lane.arrange(sizes);
-      // Between two short kernels the GPU would wait for code that is not compiled yet.
-      long end = System.nanoTime() + WARM_NANOS;
-      do {
-        lane.run(pieces, SILU);
-      } while (System.nanoTime() < end);
+      warm(() -> lane.run(pieces, SILU));
       return median(REPEATS, () -> lane.run(pieces, SILU));
     }
   }
@@ -339,6 +335,14 @@ final class GpuBenchmark {
   private GpuExpert upload(GpuShape sizes, ExpertWeights expert, Arena arena) {
     return GpuExpert.upload(
         gpu, sizes, expert.w1(), expert.w3OrNull(), expert.w2(), null, null, null, arena);
+  }
+
+  /** Between two short kernels the GPU would wait for code that is not compiled yet. */
+  private static void warm(Runnable once) {
+    long end = System.nanoTime() + WARM_NANOS;
+    do {
+      once.run();
+    } while (System.nanoTime() < end);
   }
 
   /** Milliseconds. */
