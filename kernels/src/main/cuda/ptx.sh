@@ -23,7 +23,8 @@ compile() {
 
 compile experts 80 7.0
 compile tokens 80 7.0
-compile router 80 7.0
+compile logits 80 7.0
+compile choice 80 7.0
 compile coded 80 7.0
 compile fourbit 80 7.0
 compile hopper 90a 8.3

@@ -7,7 +7,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A routing rule as {@code router.cu} numbers it.
+ * A routing rule as {@code choice.cu} numbers it.
  *
  * @param experts E
  * @param topK k

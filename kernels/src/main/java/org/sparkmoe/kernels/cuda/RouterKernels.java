@@ -6,7 +6,7 @@ import org.sparkmoe.kernels.cuda.PtxModule.Kernel;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
- * The kernels of {@code router.cu}.
+ * The kernels of {@code logits.cu} and {@code choice.cu}.
  *
  * @param many logits in large tiles
  * @param few logits in small ones
@@ -14,7 +14,8 @@ import org.sparkmoe.kernels.tensor.DType;
  * @param choose ids and weights of logits
  */
 record RouterKernels(Logits many, Logits few, int fromBlocks, Kernel choose) {
-  static final String SOURCE = "router.ptx";
+  static final String LOGITS = "logits.ptx";
+  static final String CHOICE = "choice.ptx";
 
   private static final int TILE_EXPERTS = 64;
   private static final int MANY_TOKENS = 64;
@@ -42,8 +43,8 @@ record RouterKernels(Logits many, Logits few, int fromBlocks, Kernel choose) {
 
   /** Those that are fastest on a GPU. Small tiles of the tensor cores are no slower for longer. */
   static RouterKernels load(Driver driver, DeviceInfo info, Owned owned) {
-    PtxModule module = PtxModule.load(driver, SOURCE, owned);
-    Kernel choose = module.kernel("choose", 0);
+    PtxModule module = PtxModule.load(driver, LOGITS, owned);
+    Kernel choose = PtxModule.load(driver, CHOICE, owned).kernel("choose", 0);
     return info.hasTensorCoresForF64()
         ? new RouterKernels(
             Logits.of(module, "logits_tensor_many", MANY_TOKENS),

@@ -131,7 +131,7 @@ final class GpuTest {
             .map(call -> call.replaceAll(".* = ", ""))
             .toList();
     // modules; a stream a lane, with marks of two stagings and of two runs
-    assertThat(made).hasSize(7 + (1 + 2 + 4) * Gpu.LANES);
+    assertThat(made).hasSize(8 + (1 + 2 + 4) * Gpu.LANES);
     List<String> gone =
         fake.calls.stream()
             .filter(call -> call.matches("cu(Stream|Event)Destroy.*|cuModuleUnload.*"))

@@ -25,7 +25,8 @@ final class PtxTest {
       List.of("codes.cuh", "experts.cuh", "fp8.cuh", "hopper.cuh", "tiles.cuh");
 
   @ParameterizedTest
-  @ValueSource(strings = {"experts", "coded", "fourbit", "hopper", "fp8", "tokens", "router"})
+  @ValueSource(
+      strings = {"experts", "coded", "fourbit", "hopper", "fp8", "tokens", "logits", "choice"})
   void thePtxBelongsToItsSource(String name) throws IOException, NoSuchAlgorithmException {
     assumeTrue(Files.exists(SOURCES), "the tests run outside their module");
     ByteArrayOutputStream sources = new ByteArrayOutputStream();
@@ -49,7 +50,8 @@ final class PtxTest {
             Kernels.CODED,
             Kernels.FOUR_BIT,
             TokenKernels.TOKENS,
-            RouterKernels.SOURCE)) {
+            RouterKernels.LOGITS,
+            RouterKernels.CHOICE)) {
       assertThat(PtxModule.ptx(old)).contains("\n.version 7.0\n", "\n.target sm_80\n");
     }
     for (String hopper : List.of(Kernels.HOPPER, Kernels.FP8)) {
