@@ -55,11 +55,18 @@ final class CodeFactors {
   static void expand(CodePanels w, int panel, int group, int count, MemorySegment to, long toByte) {
     long first = ((long) panel * w.format().groups(w.cols()) + group) * WIDTH;
     scales(w, first, count, to, toByte);
-    if (w.format().codes() == CodeType.UINT4 || w.format().codes() == CodeType.UINT8) {
+    if (hasZeros(w.format().codes())) {
       for (int i = 0; i < count; i++) {
         zeros(w, first + (long) i * WIDTH, to, toByte + bytes(i) + WIDTH * Float.BYTES);
       }
     }
+  }
+
+  private static boolean hasZeros(CodeType codes) {
+    return switch (codes) {
+      case UINT4, UINT8, INT8 -> true;
+      case E4M3, E2M1 -> false;
+    };
   }
 
   /** One loop for each type: a loop that meets several makes objects of its registers. */
@@ -186,10 +193,11 @@ final class CodeFactors {
 
   private static void zeros(CodePanels w, long first, MemorySegment to, long toByte) {
     CodeType codes = w.format().codes();
+    int zero = codes == CodeType.INT8 ? CodeType.UINT8.zero() : codes.zero();
     for (int lane = 0; lane < WIDTH; lane += LANES) {
       IntVector zeros =
           w.zerosOrNull() == null
-              ? IntVector.broadcast(INTS, codes.zero())
+              ? IntVector.broadcast(INTS, zero)
               : CodeValues.unsigned(w.zerosOrNull(), first + lane);
       long at = toByte + (long) lane * Float.BYTES;
       store(CodeValues.zeros(codes, lane >= HALF, zeros), to, at);

@@ -14,6 +14,7 @@ import org.sparkmoe.kernels.tensor.ScaleType;
 final class CodePacker {
   private static final int WIDTH = Panels.WIDTH;
   private static final int HALF = WIDTH / 2;
+  private static final int QUAD = CodePanels.QUAD;
   private static final long ALIGNMENT = 64;
 
   /** Columns transposed at once: short enough for the block to stay in the first-level cache. */
@@ -30,7 +31,7 @@ final class CodePacker {
     static Sizes of(QuantFormat format, boolean listed, int rows, int cols) {
       long panels = Panels.count(rows);
       long scales = panels * format.groups(cols) * WIDTH;
-      long codes = panels * cols * WIDTH * format.codes().bits() / 8;
+      long codes = panels * CodePanels.panelBytes(format.codes(), cols);
       return new Sizes(
           padded(codes + CodePanels.SLACK),
           padded(scales * format.scales().bytes() + CodePanels.SLACK),
@@ -98,36 +99,41 @@ final class CodePacker {
   }
 
   private static void packCodes(QuantizedMatrix w, int panel, MemorySegment codes) {
-    boolean pairs = w.format().codes().bits() == 4;
-    int step = pairs ? HALF : WIDTH;
-    long rowBytes = w.format().codes().bytes(w.cols());
+    CodeType type = w.format().codes();
+    long rowBytes = type.bytes(w.cols());
     byte[] row = new byte[BLOCK];
-    byte[] block = new byte[BLOCK * step];
+    byte[] block = new byte[(int) CodePanels.panelBytes(type, BLOCK)];
     for (int k = 0; k < w.cols(); k += BLOCK) {
       int depth = Math.min(BLOCK, w.cols() - k);
       Arrays.fill(block, (byte) 0);
       for (int n = 0; n < rowsIn(w, panel); n++) {
-        long from = (panel * WIDTH + n) * rowBytes + w.format().codes().bytes(k);
-        int bytes = (int) w.format().codes().bytes(depth);
-        MemorySegment.copy(w.codes(), ValueLayout.JAVA_BYTE, from, row, 0, bytes);
-        if (pairs) {
+        long from = (panel * WIDTH + n) * rowBytes + type.bytes(k);
+        MemorySegment.copy(w.codes(), ValueLayout.JAVA_BYTE, from, row, 0, (int) type.bytes(depth));
+        if (type.bits() == 4) {
           pair(row, depth, n, block);
         } else {
-          for (int i = 0; i < depth; i++) {
-            block[i * WIDTH + n] = row[i];
-          }
+          spread(row, depth, n, type == CodeType.INT8 ? 0x80 : 0, block);
         }
       }
-      long to = ((long) panel * w.cols() + k) * step;
-      MemorySegment.copy(block, 0, codes, ValueLayout.JAVA_BYTE, to, depth * step);
+      long to = panel * CodePanels.panelBytes(type, w.cols()) + CodePanels.panelBytes(type, k);
+      int bytes = (int) CodePanels.panelBytes(type, depth);
+      MemorySegment.copy(block, 0, codes, ValueLayout.JAVA_BYTE, to, bytes);
+    }
+  }
+
+  private static void spread(byte[] row, int depth, int n, int shift, byte[] block) {
+    int first = n * QUAD;
+    for (int i = 0; i < depth; i++) {
+      block[i / QUAD * QUAD * WIDTH + first + i % QUAD] = (byte) (row[i] ^ shift);
     }
   }
 
   private static void pair(byte[] row, int depth, int n, byte[] block) {
     int shift = n < HALF ? 0 : 4;
+    int first = n % HALF * QUAD;
     for (int i = 0; i < depth; i++) {
       int code = (row[i / 2] >>> ((i & 1) * 4)) & 0xF;
-      block[i * HALF + n % HALF] |= (byte) (code << shift);
+      block[i / QUAD * QUAD * HALF + first + i % QUAD] |= (byte) (code << shift);
     }
   }
 

@@ -2,6 +2,7 @@ package org.sparkmoe.kernels.gemm;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import org.sparkmoe.kernels.tensor.CodeType;
 import org.sparkmoe.kernels.tensor.QuantFormat;
 
 /**
@@ -9,10 +10,13 @@ import org.sparkmoe.kernels.tensor.QuantFormat;
  * outputs and each group of columns. Where a format shares a scale among rows, each row has a copy:
  * then panels need not begin where a scale does.
  *
- * <p>8-bit codes of (panel, k) are 32 bytes. 4-bit ones are 16, in pairs (n, n + 16), low half
- * first. So are 16-bit scales.
+ * <p>Bytes of four neighbouring columns stand together, so that a register of 32-bit integers holds
+ * them for as many outputs as it has lanes. 8-bit codes of (panel, four columns) are 16 × 4 bytes
+ * of the first half of the outputs, and then those of the other half. 4-bit ones are 16 × 4 bytes,
+ * in pairs (n, n + 16), low half first. Int8 codes are shifted by 128, as if they were uint8.
+ * 16-bit scales stand in pairs, too.
  *
- * @param codes panels × K × 32 codes, and {@link #SLACK}
+ * @param codes panels × ⌈K / 4⌉ × 4 × 32 codes, and {@link #SLACK}
  * @param format of the codes and scales
  * @param rows N, output features
  * @param cols K, input features
@@ -42,19 +46,28 @@ record CodePanels(
     float lift,
     long bytes)
     implements PanelMatrix {
-  /** Bytes past the last code that a register may load. */
+  /** Columns that stand together. */
+  static final int QUAD = 4;
+
+  /** Bytes past the last code, scale or zero point that a register may load. */
   static final int SLACK = 8;
 
   static final int WIDTH = Panels.WIDTH;
 
-  /** Bytes of the codes of one panel and one k. */
-  int step() {
-    return WIDTH * format.codes().bits() / 8;
+  /** Bytes of the codes of one panel and {@code cols} columns. */
+  static long panelBytes(CodeType codes, int cols) {
+    return (long) Math.ceilDiv(cols, QUAD) * QUAD * WIDTH * codes.bits() / 8;
   }
 
-  /** Where the codes of (panel, k) start. */
+  /** Where the codes of the four columns with {@code k} start. */
   long byteOf(int panel, int k) {
-    return ((long) panel * cols + k) * step();
+    return panel * panelBytes(format.codes(), cols) + panelBytes(format.codes(), k / QUAD * QUAD);
+  }
+
+  /** Whether no four columns that stand together have different groups, or are less than four. */
+  boolean hasWholeQuads() {
+    int group = format.colSpan();
+    return cols % QUAD == 0 && !format.ordered() && (group >= cols || group % QUAD == 0);
   }
 
   /** The group of column {@code k}. */

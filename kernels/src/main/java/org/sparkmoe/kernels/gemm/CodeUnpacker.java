@@ -15,6 +15,12 @@ final class CodeUnpacker {
   private static final int HALF = WIDTH / 2;
   private static final long UPPER = HALF * Float.BYTES;
 
+  /** Bytes of four columns of half a panel, and of a panel, of 8 bits and of 4. */
+  private static final int BLOCK = 4 * HALF;
+
+  private static final int BYTES = 2 * BLOCK;
+  private static final int PAIR_BYTES = BLOCK;
+
   /** Bytes from a group's factors to its zero points. */
   private static final long ZEROS = WIDTH * Float.BYTES;
 
@@ -24,7 +30,8 @@ final class CodeUnpacker {
    * A run of columns with one group.
    *
    * @param codes of the matrix
-   * @param from byte of the run's first
+   * @param from byte of the four columns with the run's first
+   * @param first the run's first column of those
    * @param depth columns
    * @param factors holds {@link CodeFactors#VALUES}
    * @param at byte of the first of them
@@ -35,12 +42,27 @@ final class CodeUnpacker {
   private record Run(
       MemorySegment codes,
       long from,
+      int first,
       int depth,
       MemorySegment factors,
       long at,
       MemorySegment to,
       long toByte,
       long stride) {
+
+    static Run of(
+        CodePanels w,
+        int panel,
+        int k,
+        int depth,
+        MemorySegment factors,
+        long at,
+        MemorySegment to,
+        long toByte,
+        long stride) {
+      int first = k % CodePanels.QUAD;
+      return new Run(w.codes(), w.byteOf(panel, k), first, depth, factors, at, to, toByte, stride);
+    }
 
     FloatVector factor(int lane) {
       return CodeValues.load(factors, at + (long) lane * Float.BYTES);
@@ -71,8 +93,7 @@ final class CodeUnpacker {
     int groups = w.format().groups(w.cols());
     if (w.format().ordered() && groups <= CodeFactors.MOST_GROUPS) {
       CodeFactors.expand(w, panel, 0, groups, factors, factorsByte);
-      Run run =
-          new Run(w.codes(), w.byteOf(panel, k), depth, factors, factorsByte, to, toByte, stride);
+      Run run = Run.of(w, panel, k, depth, factors, factorsByte, to, toByte, stride);
       for (int lane = 0; lane < HALF; lane += LANES) {
         ordered(run, w, k, lane);
       }
@@ -92,8 +113,7 @@ final class CodeUnpacker {
       }
       long at = factorsByte + CodeFactors.bytes(place);
       long target = toByte + (first - k) * stride;
-      long from = w.byteOf(panel, first);
-      unpack(w, new Run(w.codes(), from, end - first, factors, at, to, target, stride));
+      unpack(w, Run.of(w, panel, first, end - first, factors, at, to, target, stride));
     }
   }
 
@@ -101,8 +121,7 @@ final class CodeUnpacker {
     for (int lane = 0; lane < HALF; lane += LANES) {
       switch (w.format().codes()) {
         case E4M3 -> e4m3(run, lane, CodeValues.E4M3_LIFT / w.lift());
-        case INT8 -> int8(run, lane);
-        case UINT8 -> uint8(run, lane);
+        case INT8, UINT8 -> bytes(run, lane);
         case UINT4 -> uint4(run, lane);
         case E2M1 -> e2m1(run, lane);
       }
@@ -119,16 +138,19 @@ final class CodeUnpacker {
     FloatVector high = run.factor(lane + HALF);
     MemorySegment codes = run.codes();
     MemorySegment to = run.to();
-    long start = run.from() + lane;
-    long first = run.toByte() + (long) lane * Float.BYTES;
+    long start = run.from() + (long) lane * CodePanels.QUAD;
+    int first = run.first();
+    long target = run.toByte() + (long) lane * Float.BYTES;
     int depth = run.depth();
     long stride = run.stride();
     boolean lifted = rest == 1;
     for (int k = 0; k < depth; k++) {
-      long from = start + (long) k * WIDTH;
-      long at = first + k * stride;
-      FloatVector one = CodeValues.e4m3(CodeValues.signed(codes, from));
-      FloatVector two = CodeValues.e4m3(CodeValues.signed(codes, from + HALF));
+      int column = (first + k) & 3;
+      long from = start + (long) ((first + k) >> 2) * BYTES;
+      long at = target + k * stride;
+      FloatVector one = CodeValues.e4m3(CodeValues.signed(CodeValues.quads(codes, from), column));
+      FloatVector two =
+          CodeValues.e4m3(CodeValues.signed(CodeValues.quads(codes, from + BLOCK), column));
       if (!lifted) {
         one = one.mul(rest);
         two = two.mul(rest);
@@ -138,41 +160,26 @@ final class CodeUnpacker {
     }
   }
 
-  private static void int8(Run run, int lane) {
-    FloatVector low = run.factor(lane);
-    FloatVector high = run.factor(lane + HALF);
-    MemorySegment codes = run.codes();
-    MemorySegment to = run.to();
-    long start = run.from() + lane;
-    long first = run.toByte() + (long) lane * Float.BYTES;
-    int depth = run.depth();
-    long stride = run.stride();
-    for (int k = 0; k < depth; k++) {
-      long from = start + (long) k * WIDTH;
-      long at = first + k * stride;
-      store(CodeValues.int8(CodeValues.signed(codes, from)).mul(low), to, at);
-      store(CodeValues.int8(CodeValues.signed(codes, from + HALF)).mul(high), to, at + UPPER);
-    }
-  }
-
-  private static void uint8(Run run, int lane) {
+  private static void bytes(Run run, int lane) {
     FloatVector low = run.factor(lane);
     FloatVector high = run.factor(lane + HALF);
     FloatVector zeroLow = run.zero(lane);
     FloatVector zeroHigh = run.zero(lane + HALF);
     MemorySegment codes = run.codes();
     MemorySegment to = run.to();
-    long start = run.from() + lane;
-    long first = run.toByte() + (long) lane * Float.BYTES;
+    long start = run.from() + (long) lane * CodePanels.QUAD;
+    int first = run.first();
+    long target = run.toByte() + (long) lane * Float.BYTES;
     int depth = run.depth();
     long stride = run.stride();
     for (int k = 0; k < depth; k++) {
-      long from = start + (long) k * WIDTH;
-      long at = first + k * stride;
-      IntVector one = CodeValues.unsigned(codes, from);
-      IntVector two = CodeValues.unsigned(codes, from + HALF);
-      store(CodeValues.uint8(one, zeroLow).mul(low), to, at);
-      store(CodeValues.uint8(two, zeroHigh).mul(high), to, at + UPPER);
+      int column = (first + k) & 3;
+      long from = start + (long) ((first + k) >> 2) * BYTES;
+      long at = target + k * stride;
+      IntVector one = CodeValues.unsigned(CodeValues.quads(codes, from), column);
+      IntVector two = CodeValues.unsigned(CodeValues.quads(codes, from + BLOCK), column);
+      store(CodeValues.bytes(one, zeroLow).mul(low), to, at);
+      store(CodeValues.bytes(two, zeroHigh).mul(high), to, at + UPPER);
     }
   }
 
@@ -183,14 +190,16 @@ final class CodeUnpacker {
     FloatVector zeroHigh = run.zero(lane + HALF);
     MemorySegment codes = run.codes();
     MemorySegment to = run.to();
-    long start = run.from() + lane;
-    long first = run.toByte() + (long) lane * Float.BYTES;
+    long start = run.from() + (long) lane * CodePanels.QUAD;
+    int first = run.first();
+    long target = run.toByte() + (long) lane * Float.BYTES;
     int depth = run.depth();
     long stride = run.stride();
     for (int k = 0; k < depth; k++) {
-      long from = start + (long) k * HALF;
-      long at = first + k * stride;
-      IntVector pairs = CodeValues.unsigned(codes, from);
+      int column = (first + k) & 3;
+      long from = start + (long) ((first + k) >> 2) * PAIR_BYTES;
+      long at = target + k * stride;
+      IntVector pairs = CodeValues.unsigned(CodeValues.quads(codes, from), column);
       store(CodeValues.uint4Low(pairs, zeroLow).mul(low), to, at);
       store(CodeValues.uint4High(pairs, zeroHigh).mul(high), to, at + UPPER);
     }
@@ -201,14 +210,16 @@ final class CodeUnpacker {
     FloatVector high = run.factor(lane + HALF);
     MemorySegment codes = run.codes();
     MemorySegment to = run.to();
-    long start = run.from() + lane;
-    long first = run.toByte() + (long) lane * Float.BYTES;
+    long start = run.from() + (long) lane * CodePanels.QUAD;
+    int first = run.first();
+    long target = run.toByte() + (long) lane * Float.BYTES;
     int depth = run.depth();
     long stride = run.stride();
     for (int k = 0; k < depth; k++) {
-      long from = start + (long) k * HALF;
-      long at = first + k * stride;
-      IntVector pairs = CodeValues.unsigned(codes, from);
+      int column = (first + k) & 3;
+      long from = start + (long) ((first + k) >> 2) * PAIR_BYTES;
+      long at = target + k * stride;
+      IntVector pairs = CodeValues.unsigned(CodeValues.quads(codes, from), column);
       store(CodeValues.e2m1Low(pairs).mul(low), to, at);
       store(CodeValues.e2m1High(pairs).mul(high), to, at + UPPER);
     }
@@ -218,36 +229,40 @@ final class CodeUnpacker {
    * Neighbouring columns of act-order have different groups: factors are loaded for each column,
    * and have been made for all groups before.
    *
-   * @param run all columns, from {@code first} of the matrix; its factors are those of group 0
+   * @param run all columns, from {@code fromColumn} of the matrix; its factors are those of group 0
    */
-  private static void ordered(Run run, CodePanels w, int first, int lane) {
+  private static void ordered(Run run, CodePanels w, int fromColumn, int lane) {
     boolean pairs = w.format().codes() == CodeType.UINT4;
     MemorySegment codes = run.codes();
     MemorySegment factors = run.factors();
     MemorySegment to = run.to();
     MemorySegment groupOf = w.groupOfOrNull();
-    long start = run.from() + lane;
+    long start = run.from() + (long) lane * CodePanels.QUAD;
+    int first = run.first();
     long at = run.at() + (long) lane * Float.BYTES;
     long target = run.toByte() + (long) lane * Float.BYTES;
     int depth = run.depth();
     long stride = run.stride();
     for (int k = 0; k < depth; k++) {
-      int group = groupOf.get(ValueLayout.JAVA_INT, (long) (first + k) * Integer.BYTES);
+      int group = groupOf.get(ValueLayout.JAVA_INT, (long) (fromColumn + k) * Integer.BYTES);
       long factor = at + CodeFactors.bytes(group);
       FloatVector low = CodeValues.load(factors, factor);
       FloatVector high = CodeValues.load(factors, factor + UPPER);
       FloatVector zeroLow = CodeValues.load(factors, factor + ZEROS);
       FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
       long toByte = target + k * stride;
+      int column = (first + k) & 3;
       if (pairs) {
-        IntVector both = CodeValues.unsigned(codes, start + (long) k * HALF);
+        long from = start + (long) ((first + k) >> 2) * PAIR_BYTES;
+        IntVector both = CodeValues.unsigned(CodeValues.quads(codes, from), column);
         store(CodeValues.uint4Low(both, zeroLow).mul(low), to, toByte);
         store(CodeValues.uint4High(both, zeroHigh).mul(high), to, toByte + UPPER);
       } else {
-        long from = start + (long) k * WIDTH;
-        store(CodeValues.uint8(CodeValues.unsigned(codes, from), zeroLow).mul(low), to, toByte);
-        IntVector upper = CodeValues.unsigned(codes, from + HALF);
-        store(CodeValues.uint8(upper, zeroHigh).mul(high), to, toByte + UPPER);
+        long from = start + (long) ((first + k) >> 2) * BYTES;
+        IntVector one = CodeValues.unsigned(CodeValues.quads(codes, from), column);
+        IntVector two = CodeValues.unsigned(CodeValues.quads(codes, from + BLOCK), column);
+        store(CodeValues.bytes(one, zeroLow).mul(low), to, toByte);
+        store(CodeValues.bytes(two, zeroHigh).mul(high), to, toByte + UPPER);
       }
     }
   }

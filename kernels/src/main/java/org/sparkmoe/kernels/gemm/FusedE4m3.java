@@ -2,164 +2,327 @@ package org.sparkmoe.kernels.gemm;
 
 import static jdk.incubator.vector.FloatVector.broadcast;
 import static jdk.incubator.vector.FloatVector.fromArray;
+import static jdk.incubator.vector.VectorOperators.LSHL;
+import static org.sparkmoe.kernels.gemm.CodeValues.IN_PLACE;
+import static org.sparkmoe.kernels.gemm.CodeValues.UPPER_HALF;
 import static org.sparkmoe.kernels.simd.Simd.FLOATS;
 import static org.sparkmoe.kernels.simd.Simd.LANES;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.VarHandle;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
 
-/**
- * The inner loops for few rows of X against e4m3 codes: they become weights in registers, the very
- * ones that {@link CodeUnpacker} makes, and sums go on as in {@link Tiles}. Up to four rows take
- * two columns a turn: the bookkeeping of one takes as long as its products.
- */
+/** The inner loops for few rows of X against e4m3 codes, as {@link FusedUint4} explains them. */
 final class FusedE4m3 {
   private static final int HALF = Panels.WIDTH / 2;
   private static final int WIDTH = Panels.WIDTH;
+
+  /** Bytes of the codes of a column. */
   private static final int STEP = WIDTH;
+
+  /** Bytes of four columns of half a panel. */
+  private static final int BLOCK = 4 * HALF;
+
   private static final long UPPER = HALF * Float.BYTES;
+  private static final long FACTORS = CodeFactors.VALUES * Float.BYTES;
 
   private FusedE4m3() {}
 
   /**
-   * Multiplies one run of columns.
+   * Multiplies whole groups of columns; the last may be shorter.
    *
-   * @param codes from byte {@code codesByte}, of columns with one group
-   * @param factors {@link CodeFactors} of the group from byte {@code factorsByte}
+   * @param rows 1 to 4
+   * @param tile rows of the tile that they belong to
+   * @param x values of column 0 from {@code xFrom}
+   * @param codes from byte {@code codesByte}
+   * @param depth columns, a multiple of 4
+   * @param group columns with one factor, a multiple of 4
+   * @param factors {@link CodeFactors} of the groups, one after the other
    */
   static void multiply(
       int rows,
+      int tile,
       float[] x,
       int xFrom,
       MemorySegment codes,
       long codesByte,
       int depth,
+      int group,
       MemorySegment factors,
-      long factorsByte,
       float[] c,
       int cFrom) {
     for (int lane = 0; lane < HALF; lane += LANES) {
-      long from = codesByte + lane;
-      long at = factorsByte + (long) lane * Float.BYTES;
+      long at = (long) lane * Float.BYTES;
+      long from = codesByte + at;
+      int to = cFrom + lane;
       switch (rows) {
-        case 1 -> rows1(x, xFrom, codes, from, depth, factors, at, c, cFrom + lane);
-        case 2 -> rows2(x, xFrom, codes, from, depth, factors, at, c, cFrom + lane);
-        case 4 -> rows4(x, xFrom, codes, from, depth, factors, at, c, cFrom + lane);
-        default -> rows8(x, xFrom, codes, from, depth, factors, at, c, cFrom + lane);
+        case 1 -> rows1(tile, x, xFrom, codes, from, depth, group, factors, at, c, to);
+        case 2 -> rows2(tile, x, xFrom, codes, from, depth, group, factors, at, c, to);
+        case 3 -> rows3(tile, x, xFrom, codes, from, depth, group, factors, at, c, to);
+        default -> rows4(tile, x, xFrom, codes, from, depth, group, factors, at, c, to);
       }
     }
   }
 
   private static void rows1(
+      int tile,
       float[] x,
       int xFrom,
       MemorySegment codes,
       long codesByte,
       int depth,
+      int group,
       MemorySegment factors,
       long at,
       float[] c,
       int cFrom) {
-    FloatVector low = CodeValues.load(factors, at);
-    FloatVector high = CodeValues.load(factors, at + UPPER);
-    FloatVector c0 = fromArray(FLOATS, c, cFrom);
-    FloatVector c1 = fromArray(FLOATS, c, cFrom + HALF);
-    int whole = depth / 2 * 2;
-    for (int k = 0; k < whole; k += 2) {
-      long from = codesByte + (long) k * STEP;
-      FloatVector w0 = CodeValues.e4m3(CodeValues.signed(codes, from)).mul(low);
-      FloatVector w1 = CodeValues.e4m3(CodeValues.signed(codes, from + HALF)).mul(high);
-      FloatVector xk = broadcast(FLOATS, x[xFrom + k]);
-      c0 = xk.fma(w0, c0);
-      c1 = xk.fma(w1, c1);
-      long next = codesByte + (long) (k + 1) * STEP;
-      FloatVector w2 = CodeValues.e4m3(CodeValues.signed(codes, next)).mul(low);
-      FloatVector w3 = CodeValues.e4m3(CodeValues.signed(codes, next + HALF)).mul(high);
-      FloatVector xNext = broadcast(FLOATS, x[xFrom + k + 1]);
-      c0 = xNext.fma(w2, c0);
-      c1 = xNext.fma(w3, c1);
+    FloatVector c00 = fromArray(FLOATS, c, cFrom);
+    FloatVector c01 = fromArray(FLOATS, c, cFrom + HALF);
+    for (int k = 0, end; k < depth; k = end) {
+      end = Math.min(depth, k + group);
+      long factor = at + (long) (k / group) * FACTORS;
+      FloatVector low = CodeValues.load(factors, factor);
+      FloatVector high = CodeValues.load(factors, factor + UPPER);
+      for (int i = k; i < end; i += 4) {
+        long from = codesByte + (long) i * STEP;
+        IntVector lower = CodeValues.quads(codes, from);
+        IntVector upper = CodeValues.quads(codes, from + BLOCK);
+        IntVector p00 = CodeValues.e4m3Even(lower);
+        IntVector p01 = CodeValues.e4m3Even(upper);
+        IntVector p10 = CodeValues.e4m3Odd(lower);
+        IntVector p11 = CodeValues.e4m3Odd(upper);
+        FloatVector w00 = p00.lanewise(LSHL, 16).reinterpretAsFloats().mul(low);
+        FloatVector w01 = p01.lanewise(LSHL, 16).reinterpretAsFloats().mul(high);
+        int xk = xFrom + i * tile;
+        FloatVector x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w00, c00);
+        c01 = x0.fma(w01, c01);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        FloatVector w10 = p10.lanewise(LSHL, 16).reinterpretAsFloats().mul(low);
+        FloatVector w11 = p11.lanewise(LSHL, 16).reinterpretAsFloats().mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w10, c00);
+        c01 = x0.fma(w11, c01);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        FloatVector w20 = p00.and(UPPER_HALF).reinterpretAsFloats().mul(low);
+        FloatVector w21 = p01.and(UPPER_HALF).reinterpretAsFloats().mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w20, c00);
+        c01 = x0.fma(w21, c01);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        FloatVector w30 = p10.and(UPPER_HALF).reinterpretAsFloats().mul(low);
+        FloatVector w31 = p11.and(UPPER_HALF).reinterpretAsFloats().mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w30, c00);
+        c01 = x0.fma(w31, c01);
+      }
     }
-    for (int k = whole; k < depth; k++) {
-      long from = codesByte + (long) k * STEP;
-      FloatVector w0 = CodeValues.e4m3(CodeValues.signed(codes, from)).mul(low);
-      FloatVector w1 = CodeValues.e4m3(CodeValues.signed(codes, from + HALF)).mul(high);
-      FloatVector xk = broadcast(FLOATS, x[xFrom + k]);
-      c0 = xk.fma(w0, c0);
-      c1 = xk.fma(w1, c1);
-    }
-    c0.intoArray(c, cFrom);
-    c1.intoArray(c, cFrom + HALF);
+    c00.intoArray(c, cFrom);
+    c01.intoArray(c, cFrom + HALF);
   }
 
   private static void rows2(
+      int tile,
       float[] x,
       int xFrom,
       MemorySegment codes,
       long codesByte,
       int depth,
+      int group,
       MemorySegment factors,
       long at,
       float[] c,
       int cFrom) {
-    FloatVector low = CodeValues.load(factors, at);
-    FloatVector high = CodeValues.load(factors, at + UPPER);
     FloatVector c00 = fromArray(FLOATS, c, cFrom);
     FloatVector c01 = fromArray(FLOATS, c, cFrom + HALF);
     FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
     FloatVector c11 = fromArray(FLOATS, c, cFrom + WIDTH + HALF);
-    int whole = depth / 2 * 2;
-    for (int k = 0; k < whole; k += 2) {
-      long from = codesByte + (long) k * STEP;
-      FloatVector w0 = CodeValues.e4m3(CodeValues.signed(codes, from)).mul(low);
-      FloatVector w1 = CodeValues.e4m3(CodeValues.signed(codes, from + HALF)).mul(high);
-      int xk = xFrom + k * 2;
-      FloatVector x0 = broadcast(FLOATS, x[xk]);
-      c00 = x0.fma(w0, c00);
-      c01 = x0.fma(w1, c01);
-      FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-      c10 = x1.fma(w0, c10);
-      c11 = x1.fma(w1, c11);
-      long next = codesByte + (long) (k + 1) * STEP;
-      FloatVector w2 = CodeValues.e4m3(CodeValues.signed(codes, next)).mul(low);
-      FloatVector w3 = CodeValues.e4m3(CodeValues.signed(codes, next + HALF)).mul(high);
-      int xNext = xFrom + (k + 1) * 2;
-      FloatVector x4 = broadcast(FLOATS, x[xNext]);
-      c00 = x4.fma(w2, c00);
-      c01 = x4.fma(w3, c01);
-      FloatVector x5 = broadcast(FLOATS, x[xNext + 1]);
-      c10 = x5.fma(w2, c10);
-      c11 = x5.fma(w3, c11);
-    }
-    for (int k = whole; k < depth; k++) {
-      long from = codesByte + (long) k * STEP;
-      FloatVector w0 = CodeValues.e4m3(CodeValues.signed(codes, from)).mul(low);
-      FloatVector w1 = CodeValues.e4m3(CodeValues.signed(codes, from + HALF)).mul(high);
-      int xk = xFrom + k * 2;
-      FloatVector x0 = broadcast(FLOATS, x[xk]);
-      c00 = x0.fma(w0, c00);
-      c01 = x0.fma(w1, c01);
-      FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-      c10 = x1.fma(w0, c10);
-      c11 = x1.fma(w1, c11);
+    for (int k = 0, end; k < depth; k = end) {
+      end = Math.min(depth, k + group);
+      long factor = at + (long) (k / group) * FACTORS;
+      FloatVector low = CodeValues.load(factors, factor);
+      FloatVector high = CodeValues.load(factors, factor + UPPER);
+      for (int i = k; i < end; i += 4) {
+        long from = codesByte + (long) i * STEP;
+        IntVector lower = CodeValues.quads(codes, from);
+        IntVector upper = CodeValues.quads(codes, from + BLOCK);
+        IntVector p00 = CodeValues.e4m3Even(lower);
+        IntVector p01 = CodeValues.e4m3Even(upper);
+        IntVector p10 = CodeValues.e4m3Odd(lower);
+        IntVector p11 = CodeValues.e4m3Odd(upper);
+        FloatVector w00 = p00.lanewise(LSHL, 16).reinterpretAsFloats().mul(low);
+        FloatVector w01 = p01.lanewise(LSHL, 16).reinterpretAsFloats().mul(high);
+        int xk = xFrom + i * tile;
+        FloatVector x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w00, c00);
+        c01 = x0.fma(w01, c01);
+        FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w00, c10);
+        c11 = x1.fma(w01, c11);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        FloatVector w10 = p10.lanewise(LSHL, 16).reinterpretAsFloats().mul(low);
+        FloatVector w11 = p11.lanewise(LSHL, 16).reinterpretAsFloats().mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w10, c00);
+        c01 = x0.fma(w11, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w10, c10);
+        c11 = x1.fma(w11, c11);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        FloatVector w20 = p00.and(UPPER_HALF).reinterpretAsFloats().mul(low);
+        FloatVector w21 = p01.and(UPPER_HALF).reinterpretAsFloats().mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w20, c00);
+        c01 = x0.fma(w21, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w20, c10);
+        c11 = x1.fma(w21, c11);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        FloatVector w30 = p10.and(UPPER_HALF).reinterpretAsFloats().mul(low);
+        FloatVector w31 = p11.and(UPPER_HALF).reinterpretAsFloats().mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w30, c00);
+        c01 = x0.fma(w31, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w30, c10);
+        c11 = x1.fma(w31, c11);
+      }
     }
     c00.intoArray(c, cFrom);
     c01.intoArray(c, cFrom + HALF);
     c10.intoArray(c, cFrom + WIDTH);
     c11.intoArray(c, cFrom + WIDTH + HALF);
+  }
+
+  private static void rows3(
+      int tile,
+      float[] x,
+      int xFrom,
+      MemorySegment codes,
+      long codesByte,
+      int depth,
+      int group,
+      MemorySegment factors,
+      long at,
+      float[] c,
+      int cFrom) {
+    FloatVector c00 = fromArray(FLOATS, c, cFrom);
+    FloatVector c01 = fromArray(FLOATS, c, cFrom + HALF);
+    FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
+    FloatVector c11 = fromArray(FLOATS, c, cFrom + WIDTH + HALF);
+    FloatVector c20 = fromArray(FLOATS, c, cFrom + 2 * WIDTH);
+    FloatVector c21 = fromArray(FLOATS, c, cFrom + 2 * WIDTH + HALF);
+    for (int k = 0, end; k < depth; k = end) {
+      end = Math.min(depth, k + group);
+      long factor = at + (long) (k / group) * FACTORS;
+      FloatVector low = CodeValues.load(factors, factor);
+      FloatVector high = CodeValues.load(factors, factor + UPPER);
+      for (int i = k; i < end; i += 4) {
+        long from = codesByte + (long) i * STEP;
+        IntVector lower = CodeValues.quads(codes, from);
+        IntVector upper = CodeValues.quads(codes, from + BLOCK);
+        IntVector p00 = CodeValues.e4m3Even(lower);
+        IntVector p01 = CodeValues.e4m3Even(upper);
+        IntVector p10 = CodeValues.e4m3Odd(lower);
+        IntVector p11 = CodeValues.e4m3Odd(upper);
+        FloatVector w00 = p00.lanewise(LSHL, 16).reinterpretAsFloats().mul(low);
+        FloatVector w01 = p01.lanewise(LSHL, 16).reinterpretAsFloats().mul(high);
+        int xk = xFrom + i * tile;
+        FloatVector x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w00, c00);
+        c01 = x0.fma(w01, c01);
+        FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w00, c10);
+        c11 = x1.fma(w01, c11);
+        FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w00, c20);
+        c21 = x2.fma(w01, c21);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        FloatVector w10 = p10.lanewise(LSHL, 16).reinterpretAsFloats().mul(low);
+        FloatVector w11 = p11.lanewise(LSHL, 16).reinterpretAsFloats().mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w10, c00);
+        c01 = x0.fma(w11, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w10, c10);
+        c11 = x1.fma(w11, c11);
+        x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w10, c20);
+        c21 = x2.fma(w11, c21);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        FloatVector w20 = p00.and(UPPER_HALF).reinterpretAsFloats().mul(low);
+        FloatVector w21 = p01.and(UPPER_HALF).reinterpretAsFloats().mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w20, c00);
+        c01 = x0.fma(w21, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w20, c10);
+        c11 = x1.fma(w21, c11);
+        x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w20, c20);
+        c21 = x2.fma(w21, c21);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        FloatVector w30 = p10.and(UPPER_HALF).reinterpretAsFloats().mul(low);
+        FloatVector w31 = p11.and(UPPER_HALF).reinterpretAsFloats().mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w30, c00);
+        c01 = x0.fma(w31, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w30, c10);
+        c11 = x1.fma(w31, c11);
+        x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w30, c20);
+        c21 = x2.fma(w31, c21);
+      }
+    }
+    c00.intoArray(c, cFrom);
+    c01.intoArray(c, cFrom + HALF);
+    c10.intoArray(c, cFrom + WIDTH);
+    c11.intoArray(c, cFrom + WIDTH + HALF);
+    c20.intoArray(c, cFrom + 2 * WIDTH);
+    c21.intoArray(c, cFrom + 2 * WIDTH + HALF);
   }
 
   private static void rows4(
+      int tile,
       float[] x,
       int xFrom,
       MemorySegment codes,
       long codesByte,
       int depth,
+      int group,
       MemorySegment factors,
       long at,
       float[] c,
       int cFrom) {
-    FloatVector low = CodeValues.load(factors, at);
-    FloatVector high = CodeValues.load(factors, at + UPPER);
     FloatVector c00 = fromArray(FLOATS, c, cFrom);
     FloatVector c01 = fromArray(FLOATS, c, cFrom + HALF);
     FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
@@ -168,58 +331,89 @@ final class FusedE4m3 {
     FloatVector c21 = fromArray(FLOATS, c, cFrom + 2 * WIDTH + HALF);
     FloatVector c30 = fromArray(FLOATS, c, cFrom + 3 * WIDTH);
     FloatVector c31 = fromArray(FLOATS, c, cFrom + 3 * WIDTH + HALF);
-    int whole = depth / 2 * 2;
-    for (int k = 0; k < whole; k += 2) {
-      long from = codesByte + (long) k * STEP;
-      FloatVector w0 = CodeValues.e4m3(CodeValues.signed(codes, from)).mul(low);
-      FloatVector w1 = CodeValues.e4m3(CodeValues.signed(codes, from + HALF)).mul(high);
-      int xk = xFrom + k * 4;
-      FloatVector x0 = broadcast(FLOATS, x[xk]);
-      c00 = x0.fma(w0, c00);
-      c01 = x0.fma(w1, c01);
-      FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-      c10 = x1.fma(w0, c10);
-      c11 = x1.fma(w1, c11);
-      FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
-      c20 = x2.fma(w0, c20);
-      c21 = x2.fma(w1, c21);
-      FloatVector x3 = broadcast(FLOATS, x[xk + 3]);
-      c30 = x3.fma(w0, c30);
-      c31 = x3.fma(w1, c31);
-      long next = codesByte + (long) (k + 1) * STEP;
-      FloatVector w2 = CodeValues.e4m3(CodeValues.signed(codes, next)).mul(low);
-      FloatVector w3 = CodeValues.e4m3(CodeValues.signed(codes, next + HALF)).mul(high);
-      int xNext = xFrom + (k + 1) * 4;
-      FloatVector x4 = broadcast(FLOATS, x[xNext]);
-      c00 = x4.fma(w2, c00);
-      c01 = x4.fma(w3, c01);
-      FloatVector x5 = broadcast(FLOATS, x[xNext + 1]);
-      c10 = x5.fma(w2, c10);
-      c11 = x5.fma(w3, c11);
-      FloatVector x6 = broadcast(FLOATS, x[xNext + 2]);
-      c20 = x6.fma(w2, c20);
-      c21 = x6.fma(w3, c21);
-      FloatVector x7 = broadcast(FLOATS, x[xNext + 3]);
-      c30 = x7.fma(w2, c30);
-      c31 = x7.fma(w3, c31);
-    }
-    for (int k = whole; k < depth; k++) {
-      long from = codesByte + (long) k * STEP;
-      FloatVector w0 = CodeValues.e4m3(CodeValues.signed(codes, from)).mul(low);
-      FloatVector w1 = CodeValues.e4m3(CodeValues.signed(codes, from + HALF)).mul(high);
-      int xk = xFrom + k * 4;
-      FloatVector x0 = broadcast(FLOATS, x[xk]);
-      c00 = x0.fma(w0, c00);
-      c01 = x0.fma(w1, c01);
-      FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-      c10 = x1.fma(w0, c10);
-      c11 = x1.fma(w1, c11);
-      FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
-      c20 = x2.fma(w0, c20);
-      c21 = x2.fma(w1, c21);
-      FloatVector x3 = broadcast(FLOATS, x[xk + 3]);
-      c30 = x3.fma(w0, c30);
-      c31 = x3.fma(w1, c31);
+    for (int k = 0, end; k < depth; k = end) {
+      end = Math.min(depth, k + group);
+      long factor = at + (long) (k / group) * FACTORS;
+      FloatVector low = CodeValues.load(factors, factor);
+      FloatVector high = CodeValues.load(factors, factor + UPPER);
+      for (int i = k; i < end; i += 4) {
+        long from = codesByte + (long) i * STEP;
+        IntVector lower = CodeValues.quads(codes, from);
+        IntVector upper = CodeValues.quads(codes, from + BLOCK);
+        IntVector p00 = CodeValues.e4m3Even(lower);
+        IntVector p01 = CodeValues.e4m3Even(upper);
+        IntVector p10 = CodeValues.e4m3Odd(lower);
+        IntVector p11 = CodeValues.e4m3Odd(upper);
+        FloatVector w00 = p00.lanewise(LSHL, 16).reinterpretAsFloats().mul(low);
+        FloatVector w01 = p01.lanewise(LSHL, 16).reinterpretAsFloats().mul(high);
+        int xk = xFrom + i * tile;
+        FloatVector x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w00, c00);
+        c01 = x0.fma(w01, c01);
+        FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w00, c10);
+        c11 = x1.fma(w01, c11);
+        FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w00, c20);
+        c21 = x2.fma(w01, c21);
+        FloatVector x3 = broadcast(FLOATS, x[xk + 3]);
+        c30 = x3.fma(w00, c30);
+        c31 = x3.fma(w01, c31);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        FloatVector w10 = p10.lanewise(LSHL, 16).reinterpretAsFloats().mul(low);
+        FloatVector w11 = p11.lanewise(LSHL, 16).reinterpretAsFloats().mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w10, c00);
+        c01 = x0.fma(w11, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w10, c10);
+        c11 = x1.fma(w11, c11);
+        x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w10, c20);
+        c21 = x2.fma(w11, c21);
+        x3 = broadcast(FLOATS, x[xk + 3]);
+        c30 = x3.fma(w10, c30);
+        c31 = x3.fma(w11, c31);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        FloatVector w20 = p00.and(UPPER_HALF).reinterpretAsFloats().mul(low);
+        FloatVector w21 = p01.and(UPPER_HALF).reinterpretAsFloats().mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w20, c00);
+        c01 = x0.fma(w21, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w20, c10);
+        c11 = x1.fma(w21, c11);
+        x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w20, c20);
+        c21 = x2.fma(w21, c21);
+        x3 = broadcast(FLOATS, x[xk + 3]);
+        c30 = x3.fma(w20, c30);
+        c31 = x3.fma(w21, c31);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        FloatVector w30 = p10.and(UPPER_HALF).reinterpretAsFloats().mul(low);
+        FloatVector w31 = p11.and(UPPER_HALF).reinterpretAsFloats().mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w30, c00);
+        c01 = x0.fma(w31, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w30, c10);
+        c11 = x1.fma(w31, c11);
+        x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w30, c20);
+        c21 = x2.fma(w31, c21);
+        x3 = broadcast(FLOATS, x[xk + 3]);
+        c30 = x3.fma(w30, c30);
+        c31 = x3.fma(w31, c31);
+      }
     }
     c00.intoArray(c, cFrom);
     c01.intoArray(c, cFrom + HALF);
@@ -229,81 +423,5 @@ final class FusedE4m3 {
     c21.intoArray(c, cFrom + 2 * WIDTH + HALF);
     c30.intoArray(c, cFrom + 3 * WIDTH);
     c31.intoArray(c, cFrom + 3 * WIDTH + HALF);
-  }
-
-  private static void rows8(
-      float[] x,
-      int xFrom,
-      MemorySegment codes,
-      long codesByte,
-      int depth,
-      MemorySegment factors,
-      long at,
-      float[] c,
-      int cFrom) {
-    FloatVector low = CodeValues.load(factors, at);
-    FloatVector high = CodeValues.load(factors, at + UPPER);
-    FloatVector c00 = fromArray(FLOATS, c, cFrom);
-    FloatVector c01 = fromArray(FLOATS, c, cFrom + HALF);
-    FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
-    FloatVector c11 = fromArray(FLOATS, c, cFrom + WIDTH + HALF);
-    FloatVector c20 = fromArray(FLOATS, c, cFrom + 2 * WIDTH);
-    FloatVector c21 = fromArray(FLOATS, c, cFrom + 2 * WIDTH + HALF);
-    FloatVector c30 = fromArray(FLOATS, c, cFrom + 3 * WIDTH);
-    FloatVector c31 = fromArray(FLOATS, c, cFrom + 3 * WIDTH + HALF);
-    FloatVector c40 = fromArray(FLOATS, c, cFrom + 4 * WIDTH);
-    FloatVector c41 = fromArray(FLOATS, c, cFrom + 4 * WIDTH + HALF);
-    FloatVector c50 = fromArray(FLOATS, c, cFrom + 5 * WIDTH);
-    FloatVector c51 = fromArray(FLOATS, c, cFrom + 5 * WIDTH + HALF);
-    FloatVector c60 = fromArray(FLOATS, c, cFrom + 6 * WIDTH);
-    FloatVector c61 = fromArray(FLOATS, c, cFrom + 6 * WIDTH + HALF);
-    FloatVector c70 = fromArray(FLOATS, c, cFrom + 7 * WIDTH);
-    FloatVector c71 = fromArray(FLOATS, c, cFrom + 7 * WIDTH + HALF);
-    for (int k = 0; k < depth; k++) {
-      long from = codesByte + (long) k * STEP;
-      FloatVector w0 = CodeValues.e4m3(CodeValues.signed(codes, from)).mul(low);
-      FloatVector w1 = CodeValues.e4m3(CodeValues.signed(codes, from + HALF)).mul(high);
-      int xk = xFrom + k * 8;
-      FloatVector x0 = broadcast(FLOATS, x[xk]);
-      c00 = x0.fma(w0, c00);
-      c01 = x0.fma(w1, c01);
-      FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-      c10 = x1.fma(w0, c10);
-      c11 = x1.fma(w1, c11);
-      FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
-      c20 = x2.fma(w0, c20);
-      c21 = x2.fma(w1, c21);
-      FloatVector x3 = broadcast(FLOATS, x[xk + 3]);
-      c30 = x3.fma(w0, c30);
-      c31 = x3.fma(w1, c31);
-      FloatVector x4 = broadcast(FLOATS, x[xk + 4]);
-      c40 = x4.fma(w0, c40);
-      c41 = x4.fma(w1, c41);
-      FloatVector x5 = broadcast(FLOATS, x[xk + 5]);
-      c50 = x5.fma(w0, c50);
-      c51 = x5.fma(w1, c51);
-      FloatVector x6 = broadcast(FLOATS, x[xk + 6]);
-      c60 = x6.fma(w0, c60);
-      c61 = x6.fma(w1, c61);
-      FloatVector x7 = broadcast(FLOATS, x[xk + 7]);
-      c70 = x7.fma(w0, c70);
-      c71 = x7.fma(w1, c71);
-    }
-    c00.intoArray(c, cFrom);
-    c01.intoArray(c, cFrom + HALF);
-    c10.intoArray(c, cFrom + WIDTH);
-    c11.intoArray(c, cFrom + WIDTH + HALF);
-    c20.intoArray(c, cFrom + 2 * WIDTH);
-    c21.intoArray(c, cFrom + 2 * WIDTH + HALF);
-    c30.intoArray(c, cFrom + 3 * WIDTH);
-    c31.intoArray(c, cFrom + 3 * WIDTH + HALF);
-    c40.intoArray(c, cFrom + 4 * WIDTH);
-    c41.intoArray(c, cFrom + 4 * WIDTH + HALF);
-    c50.intoArray(c, cFrom + 5 * WIDTH);
-    c51.intoArray(c, cFrom + 5 * WIDTH + HALF);
-    c60.intoArray(c, cFrom + 6 * WIDTH);
-    c61.intoArray(c, cFrom + 6 * WIDTH + HALF);
-    c70.intoArray(c, cFrom + 7 * WIDTH);
-    c71.intoArray(c, cFrom + 7 * WIDTH + HALF);
   }
 }

@@ -1,22 +1,45 @@
 package org.sparkmoe.kernels.gemm;
 
+import static java.nio.ByteOrder.LITTLE_ENDIAN;
 import static jdk.incubator.vector.FloatVector.broadcast;
 import static jdk.incubator.vector.FloatVector.fromArray;
+import static jdk.incubator.vector.IntVector.fromMemorySegment;
+import static jdk.incubator.vector.VectorOperators.LSHR;
+import static org.sparkmoe.kernels.gemm.CodeValues.IN_PLACE;
+import static org.sparkmoe.kernels.gemm.CodeValues.ODD_SIXTEENTHS;
+import static org.sparkmoe.kernels.gemm.CodeValues.ODD_UNITS;
+import static org.sparkmoe.kernels.gemm.CodeValues.SIXTEENTHS;
+import static org.sparkmoe.kernels.gemm.CodeValues.UNITS;
 import static org.sparkmoe.kernels.simd.Simd.FLOATS;
+import static org.sparkmoe.kernels.simd.Simd.INTS;
 import static org.sparkmoe.kernels.simd.Simd.LANES;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.VarHandle;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 
 /**
  * The inner loops for few rows of X against uint4 codes: they become weights in registers, the very
  * ones that {@link CodeUnpacker} makes, and sums go on as in {@link Tiles}.
+ *
+ * <p>Rows may belong to a larger tile, so that a tile is multiplied by as many rows as it really
+ * has, four at a time at most. Four columns a turn share the steps of {@link CodeValues}. Each step
+ * is written out: the compiler inlines methods of ours only up to some number of steps, and vectors
+ * that cross calls are boxed. The fences, which compile to nothing, keep what the next column loads
+ * from being loaded early, where registers are few.
  */
 final class FusedUint4 {
   private static final int HALF = Panels.WIDTH / 2;
   private static final int WIDTH = Panels.WIDTH;
+
+  /** Bytes of the codes of a column. */
   private static final int STEP = HALF;
+
+  private static final int LOW = 0xF;
+  private static final int HIGH = 0xF0;
+  private static final int ODD_LOW = IN_PLACE ? LOW << 8 : LOW;
+  private static final int ODD_HIGH = IN_PLACE ? HIGH << 8 : HIGH;
   private static final long UPPER = HALF * Float.BYTES;
   private static final long ZEROS = WIDTH * Float.BYTES;
   private static final long FACTORS = CodeFactors.VALUES * Float.BYTES;
@@ -26,13 +49,17 @@ final class FusedUint4 {
   /**
    * Multiplies whole groups of columns; the last may be shorter.
    *
+   * @param rows 1 to 4
+   * @param tile rows of the tile that they belong to
+   * @param x values of column 0 from {@code xFrom}
    * @param codes from byte {@code codesByte}
-   * @param depth columns
-   * @param group columns with one factor
+   * @param depth columns, a multiple of 4
+   * @param group columns with one factor, a multiple of 4
    * @param factors {@link CodeFactors} of the groups, one after the other
    */
   static void multiply(
       int rows,
+      int tile,
       float[] x,
       int xFrom,
       MemorySegment codes,
@@ -43,18 +70,20 @@ final class FusedUint4 {
       float[] c,
       int cFrom) {
     for (int lane = 0; lane < HALF; lane += LANES) {
-      long from = codesByte + lane;
       long at = (long) lane * Float.BYTES;
+      long from = codesByte + at;
+      int to = cFrom + lane;
       switch (rows) {
-        case 1 -> rows1(x, xFrom, codes, from, depth, group, factors, at, c, cFrom + lane);
-        case 2 -> rows2(x, xFrom, codes, from, depth, group, factors, at, c, cFrom + lane);
-        case 4 -> rows4(x, xFrom, codes, from, depth, group, factors, at, c, cFrom + lane);
-        default -> rows8(x, xFrom, codes, from, depth, group, factors, at, c, cFrom + lane);
+        case 1 -> rows1(tile, x, xFrom, codes, from, depth, group, factors, at, c, to);
+        case 2 -> rows2(tile, x, xFrom, codes, from, depth, group, factors, at, c, to);
+        case 3 -> rows3(tile, x, xFrom, codes, from, depth, group, factors, at, c, to);
+        default -> rows4(tile, x, xFrom, codes, from, depth, group, factors, at, c, to);
       }
     }
   }
 
   private static void rows1(
+      int tile,
       float[] x,
       int xFrom,
       MemorySegment codes,
@@ -65,8 +94,8 @@ final class FusedUint4 {
       long at,
       float[] c,
       int cFrom) {
-    FloatVector c0 = fromArray(FLOATS, c, cFrom);
-    FloatVector c1 = fromArray(FLOATS, c, cFrom + HALF);
+    FloatVector c00 = fromArray(FLOATS, c, cFrom);
+    FloatVector c01 = fromArray(FLOATS, c, cFrom + HALF);
     for (int k = 0, end; k < depth; k = end) {
       end = Math.min(depth, k + group);
       long factor = at + (long) (k / group) * FACTORS;
@@ -74,20 +103,60 @@ final class FusedUint4 {
       FloatVector high = CodeValues.load(factors, factor + UPPER);
       FloatVector zeroLow = CodeValues.load(factors, factor + ZEROS);
       FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
-      for (int i = k; i < end; i++) {
-        IntVector pairs = CodeValues.unsigned(codes, codesByte + (long) i * STEP);
-        FloatVector w0 = CodeValues.uint4Low(pairs, zeroLow).mul(low);
-        FloatVector w1 = CodeValues.uint4High(pairs, zeroHigh).mul(high);
-        FloatVector xk = broadcast(FLOATS, x[xFrom + i]);
-        c0 = xk.fma(w0, c0);
-        c1 = xk.fma(w1, c1);
+      FloatVector oddLow = CodeValues.odd(zeroLow);
+      FloatVector oddHigh = CodeValues.oddHigh(zeroHigh);
+      for (int i = k; i < end; i += 4) {
+        long from = codesByte + (long) i * STEP;
+        IntVector q0 = fromMemorySegment(INTS, codes, from, LITTLE_ENDIAN);
+        FloatVector w00 = q0.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
+        FloatVector w01 = q0.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        int xk = xFrom + i * tile;
+        FloatVector x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w00, c00);
+        c01 = x0.fma(w01, c01);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        IntVector q1 = IN_PLACE ? q0 : fromMemorySegment(INTS, codes, from + 1, LITTLE_ENDIAN);
+        FloatVector w10 = q1.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
+        FloatVector w11 =
+            q1.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w10, c00);
+        c01 = x0.fma(w11, c01);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        IntVector q2 =
+            IN_PLACE
+                ? q0.lanewise(LSHR, 16)
+                : fromMemorySegment(INTS, codes, from + 2, LITTLE_ENDIAN);
+        FloatVector w20 = q2.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
+        FloatVector w21 = q2.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w20, c00);
+        c01 = x0.fma(w21, c01);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        IntVector q3 = IN_PLACE ? q2 : fromMemorySegment(INTS, codes, from + 3, LITTLE_ENDIAN);
+        FloatVector w30 = q3.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
+        FloatVector w31 =
+            q3.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w30, c00);
+        c01 = x0.fma(w31, c01);
       }
     }
-    c0.intoArray(c, cFrom);
-    c1.intoArray(c, cFrom + HALF);
+    c00.intoArray(c, cFrom);
+    c01.intoArray(c, cFrom + HALF);
   }
 
   private static void rows2(
+      int tile,
       float[] x,
       int xFrom,
       MemorySegment codes,
@@ -109,26 +178,179 @@ final class FusedUint4 {
       FloatVector high = CodeValues.load(factors, factor + UPPER);
       FloatVector zeroLow = CodeValues.load(factors, factor + ZEROS);
       FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
-      for (int i = k; i < end; i++) {
-        IntVector pairs = CodeValues.unsigned(codes, codesByte + (long) i * STEP);
-        FloatVector w0 = CodeValues.uint4Low(pairs, zeroLow).mul(low);
-        FloatVector w1 = CodeValues.uint4High(pairs, zeroHigh).mul(high);
-        int xk = xFrom + i * 2;
+      FloatVector oddLow = CodeValues.odd(zeroLow);
+      FloatVector oddHigh = CodeValues.oddHigh(zeroHigh);
+      for (int i = k; i < end; i += 4) {
+        long from = codesByte + (long) i * STEP;
+        IntVector q0 = fromMemorySegment(INTS, codes, from, LITTLE_ENDIAN);
+        FloatVector w00 = q0.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
+        FloatVector w01 = q0.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        int xk = xFrom + i * tile;
         FloatVector x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w0, c00);
-        c01 = x0.fma(w1, c01);
+        c00 = x0.fma(w00, c00);
+        c01 = x0.fma(w01, c01);
         FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w0, c10);
-        c11 = x1.fma(w1, c11);
+        c10 = x1.fma(w00, c10);
+        c11 = x1.fma(w01, c11);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        IntVector q1 = IN_PLACE ? q0 : fromMemorySegment(INTS, codes, from + 1, LITTLE_ENDIAN);
+        FloatVector w10 = q1.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
+        FloatVector w11 =
+            q1.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w10, c00);
+        c01 = x0.fma(w11, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w10, c10);
+        c11 = x1.fma(w11, c11);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        IntVector q2 =
+            IN_PLACE
+                ? q0.lanewise(LSHR, 16)
+                : fromMemorySegment(INTS, codes, from + 2, LITTLE_ENDIAN);
+        FloatVector w20 = q2.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
+        FloatVector w21 = q2.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w20, c00);
+        c01 = x0.fma(w21, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w20, c10);
+        c11 = x1.fma(w21, c11);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        IntVector q3 = IN_PLACE ? q2 : fromMemorySegment(INTS, codes, from + 3, LITTLE_ENDIAN);
+        FloatVector w30 = q3.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
+        FloatVector w31 =
+            q3.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w30, c00);
+        c01 = x0.fma(w31, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w30, c10);
+        c11 = x1.fma(w31, c11);
       }
     }
     c00.intoArray(c, cFrom);
     c01.intoArray(c, cFrom + HALF);
     c10.intoArray(c, cFrom + WIDTH);
     c11.intoArray(c, cFrom + WIDTH + HALF);
+  }
+
+  private static void rows3(
+      int tile,
+      float[] x,
+      int xFrom,
+      MemorySegment codes,
+      long codesByte,
+      int depth,
+      int group,
+      MemorySegment factors,
+      long at,
+      float[] c,
+      int cFrom) {
+    FloatVector c00 = fromArray(FLOATS, c, cFrom);
+    FloatVector c01 = fromArray(FLOATS, c, cFrom + HALF);
+    FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
+    FloatVector c11 = fromArray(FLOATS, c, cFrom + WIDTH + HALF);
+    FloatVector c20 = fromArray(FLOATS, c, cFrom + 2 * WIDTH);
+    FloatVector c21 = fromArray(FLOATS, c, cFrom + 2 * WIDTH + HALF);
+    for (int k = 0, end; k < depth; k = end) {
+      end = Math.min(depth, k + group);
+      long factor = at + (long) (k / group) * FACTORS;
+      FloatVector low = CodeValues.load(factors, factor);
+      FloatVector high = CodeValues.load(factors, factor + UPPER);
+      FloatVector zeroLow = CodeValues.load(factors, factor + ZEROS);
+      FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
+      FloatVector oddLow = CodeValues.odd(zeroLow);
+      FloatVector oddHigh = CodeValues.oddHigh(zeroHigh);
+      for (int i = k; i < end; i += 4) {
+        long from = codesByte + (long) i * STEP;
+        IntVector q0 = fromMemorySegment(INTS, codes, from, LITTLE_ENDIAN);
+        FloatVector w00 = q0.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
+        FloatVector w01 = q0.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        int xk = xFrom + i * tile;
+        FloatVector x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w00, c00);
+        c01 = x0.fma(w01, c01);
+        FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w00, c10);
+        c11 = x1.fma(w01, c11);
+        FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w00, c20);
+        c21 = x2.fma(w01, c21);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        IntVector q1 = IN_PLACE ? q0 : fromMemorySegment(INTS, codes, from + 1, LITTLE_ENDIAN);
+        FloatVector w10 = q1.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
+        FloatVector w11 =
+            q1.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w10, c00);
+        c01 = x0.fma(w11, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w10, c10);
+        c11 = x1.fma(w11, c11);
+        x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w10, c20);
+        c21 = x2.fma(w11, c21);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        IntVector q2 =
+            IN_PLACE
+                ? q0.lanewise(LSHR, 16)
+                : fromMemorySegment(INTS, codes, from + 2, LITTLE_ENDIAN);
+        FloatVector w20 = q2.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
+        FloatVector w21 = q2.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w20, c00);
+        c01 = x0.fma(w21, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w20, c10);
+        c11 = x1.fma(w21, c11);
+        x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w20, c20);
+        c21 = x2.fma(w21, c21);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        IntVector q3 = IN_PLACE ? q2 : fromMemorySegment(INTS, codes, from + 3, LITTLE_ENDIAN);
+        FloatVector w30 = q3.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
+        FloatVector w31 =
+            q3.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w30, c00);
+        c01 = x0.fma(w31, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w30, c10);
+        c11 = x1.fma(w31, c11);
+        x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w30, c20);
+        c21 = x2.fma(w31, c21);
+      }
+    }
+    c00.intoArray(c, cFrom);
+    c01.intoArray(c, cFrom + HALF);
+    c10.intoArray(c, cFrom + WIDTH);
+    c11.intoArray(c, cFrom + WIDTH + HALF);
+    c20.intoArray(c, cFrom + 2 * WIDTH);
+    c21.intoArray(c, cFrom + 2 * WIDTH + HALF);
   }
 
   private static void rows4(
+      int tile,
       float[] x,
       int xFrom,
       MemorySegment codes,
@@ -154,23 +376,88 @@ final class FusedUint4 {
       FloatVector high = CodeValues.load(factors, factor + UPPER);
       FloatVector zeroLow = CodeValues.load(factors, factor + ZEROS);
       FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
-      for (int i = k; i < end; i++) {
-        IntVector pairs = CodeValues.unsigned(codes, codesByte + (long) i * STEP);
-        FloatVector w0 = CodeValues.uint4Low(pairs, zeroLow).mul(low);
-        FloatVector w1 = CodeValues.uint4High(pairs, zeroHigh).mul(high);
-        int xk = xFrom + i * 4;
+      FloatVector oddLow = CodeValues.odd(zeroLow);
+      FloatVector oddHigh = CodeValues.oddHigh(zeroHigh);
+      for (int i = k; i < end; i += 4) {
+        long from = codesByte + (long) i * STEP;
+        IntVector q0 = fromMemorySegment(INTS, codes, from, LITTLE_ENDIAN);
+        FloatVector w00 = q0.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
+        FloatVector w01 = q0.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        int xk = xFrom + i * tile;
         FloatVector x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w0, c00);
-        c01 = x0.fma(w1, c01);
+        c00 = x0.fma(w00, c00);
+        c01 = x0.fma(w01, c01);
         FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w0, c10);
-        c11 = x1.fma(w1, c11);
+        c10 = x1.fma(w00, c10);
+        c11 = x1.fma(w01, c11);
         FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w0, c20);
-        c21 = x2.fma(w1, c21);
+        c20 = x2.fma(w00, c20);
+        c21 = x2.fma(w01, c21);
         FloatVector x3 = broadcast(FLOATS, x[xk + 3]);
-        c30 = x3.fma(w0, c30);
-        c31 = x3.fma(w1, c31);
+        c30 = x3.fma(w00, c30);
+        c31 = x3.fma(w01, c31);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        IntVector q1 = IN_PLACE ? q0 : fromMemorySegment(INTS, codes, from + 1, LITTLE_ENDIAN);
+        FloatVector w10 = q1.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
+        FloatVector w11 =
+            q1.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w10, c00);
+        c01 = x0.fma(w11, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w10, c10);
+        c11 = x1.fma(w11, c11);
+        x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w10, c20);
+        c21 = x2.fma(w11, c21);
+        x3 = broadcast(FLOATS, x[xk + 3]);
+        c30 = x3.fma(w10, c30);
+        c31 = x3.fma(w11, c31);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        IntVector q2 =
+            IN_PLACE
+                ? q0.lanewise(LSHR, 16)
+                : fromMemorySegment(INTS, codes, from + 2, LITTLE_ENDIAN);
+        FloatVector w20 = q2.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
+        FloatVector w21 = q2.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w20, c00);
+        c01 = x0.fma(w21, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w20, c10);
+        c11 = x1.fma(w21, c11);
+        x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w20, c20);
+        c21 = x2.fma(w21, c21);
+        x3 = broadcast(FLOATS, x[xk + 3]);
+        c30 = x3.fma(w20, c30);
+        c31 = x3.fma(w21, c31);
+        if (!IN_PLACE) {
+          VarHandle.storeStoreFence();
+        }
+        IntVector q3 = IN_PLACE ? q2 : fromMemorySegment(INTS, codes, from + 3, LITTLE_ENDIAN);
+        FloatVector w30 = q3.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
+        FloatVector w31 =
+            q3.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        xk += tile;
+        x0 = broadcast(FLOATS, x[xk]);
+        c00 = x0.fma(w30, c00);
+        c01 = x0.fma(w31, c01);
+        x1 = broadcast(FLOATS, x[xk + 1]);
+        c10 = x1.fma(w30, c10);
+        c11 = x1.fma(w31, c11);
+        x2 = broadcast(FLOATS, x[xk + 2]);
+        c20 = x2.fma(w30, c20);
+        c21 = x2.fma(w31, c21);
+        x3 = broadcast(FLOATS, x[xk + 3]);
+        c30 = x3.fma(w30, c30);
+        c31 = x3.fma(w31, c31);
       }
     }
     c00.intoArray(c, cFrom);
@@ -181,88 +468,5 @@ final class FusedUint4 {
     c21.intoArray(c, cFrom + 2 * WIDTH + HALF);
     c30.intoArray(c, cFrom + 3 * WIDTH);
     c31.intoArray(c, cFrom + 3 * WIDTH + HALF);
-  }
-
-  private static void rows8(
-      float[] x,
-      int xFrom,
-      MemorySegment codes,
-      long codesByte,
-      int depth,
-      int group,
-      MemorySegment factors,
-      long at,
-      float[] c,
-      int cFrom) {
-    FloatVector c00 = fromArray(FLOATS, c, cFrom);
-    FloatVector c01 = fromArray(FLOATS, c, cFrom + HALF);
-    FloatVector c10 = fromArray(FLOATS, c, cFrom + WIDTH);
-    FloatVector c11 = fromArray(FLOATS, c, cFrom + WIDTH + HALF);
-    FloatVector c20 = fromArray(FLOATS, c, cFrom + 2 * WIDTH);
-    FloatVector c21 = fromArray(FLOATS, c, cFrom + 2 * WIDTH + HALF);
-    FloatVector c30 = fromArray(FLOATS, c, cFrom + 3 * WIDTH);
-    FloatVector c31 = fromArray(FLOATS, c, cFrom + 3 * WIDTH + HALF);
-    FloatVector c40 = fromArray(FLOATS, c, cFrom + 4 * WIDTH);
-    FloatVector c41 = fromArray(FLOATS, c, cFrom + 4 * WIDTH + HALF);
-    FloatVector c50 = fromArray(FLOATS, c, cFrom + 5 * WIDTH);
-    FloatVector c51 = fromArray(FLOATS, c, cFrom + 5 * WIDTH + HALF);
-    FloatVector c60 = fromArray(FLOATS, c, cFrom + 6 * WIDTH);
-    FloatVector c61 = fromArray(FLOATS, c, cFrom + 6 * WIDTH + HALF);
-    FloatVector c70 = fromArray(FLOATS, c, cFrom + 7 * WIDTH);
-    FloatVector c71 = fromArray(FLOATS, c, cFrom + 7 * WIDTH + HALF);
-    for (int k = 0, end; k < depth; k = end) {
-      end = Math.min(depth, k + group);
-      long factor = at + (long) (k / group) * FACTORS;
-      FloatVector low = CodeValues.load(factors, factor);
-      FloatVector high = CodeValues.load(factors, factor + UPPER);
-      FloatVector zeroLow = CodeValues.load(factors, factor + ZEROS);
-      FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
-      for (int i = k; i < end; i++) {
-        IntVector pairs = CodeValues.unsigned(codes, codesByte + (long) i * STEP);
-        FloatVector w0 = CodeValues.uint4Low(pairs, zeroLow).mul(low);
-        FloatVector w1 = CodeValues.uint4High(pairs, zeroHigh).mul(high);
-        int xk = xFrom + i * 8;
-        FloatVector x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w0, c00);
-        c01 = x0.fma(w1, c01);
-        FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w0, c10);
-        c11 = x1.fma(w1, c11);
-        FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w0, c20);
-        c21 = x2.fma(w1, c21);
-        FloatVector x3 = broadcast(FLOATS, x[xk + 3]);
-        c30 = x3.fma(w0, c30);
-        c31 = x3.fma(w1, c31);
-        FloatVector x4 = broadcast(FLOATS, x[xk + 4]);
-        c40 = x4.fma(w0, c40);
-        c41 = x4.fma(w1, c41);
-        FloatVector x5 = broadcast(FLOATS, x[xk + 5]);
-        c50 = x5.fma(w0, c50);
-        c51 = x5.fma(w1, c51);
-        FloatVector x6 = broadcast(FLOATS, x[xk + 6]);
-        c60 = x6.fma(w0, c60);
-        c61 = x6.fma(w1, c61);
-        FloatVector x7 = broadcast(FLOATS, x[xk + 7]);
-        c70 = x7.fma(w0, c70);
-        c71 = x7.fma(w1, c71);
-      }
-    }
-    c00.intoArray(c, cFrom);
-    c01.intoArray(c, cFrom + HALF);
-    c10.intoArray(c, cFrom + WIDTH);
-    c11.intoArray(c, cFrom + WIDTH + HALF);
-    c20.intoArray(c, cFrom + 2 * WIDTH);
-    c21.intoArray(c, cFrom + 2 * WIDTH + HALF);
-    c30.intoArray(c, cFrom + 3 * WIDTH);
-    c31.intoArray(c, cFrom + 3 * WIDTH + HALF);
-    c40.intoArray(c, cFrom + 4 * WIDTH);
-    c41.intoArray(c, cFrom + 4 * WIDTH + HALF);
-    c50.intoArray(c, cFrom + 5 * WIDTH);
-    c51.intoArray(c, cFrom + 5 * WIDTH + HALF);
-    c60.intoArray(c, cFrom + 6 * WIDTH);
-    c61.intoArray(c, cFrom + 6 * WIDTH + HALF);
-    c70.intoArray(c, cFrom + 7 * WIDTH);
-    c71.intoArray(c, cFrom + 7 * WIDTH + HALF);
   }
 }

@@ -5,7 +5,6 @@ import static org.sparkmoe.kernels.simd.Simd.LANES;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
-import org.sparkmoe.kernels.tensor.CodeType;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -39,6 +38,9 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
 
   /** The most rows for which codes become weights in registers: one tile. */
   private static final int MOST_CODE_ROWS = Tiles.ROWS;
+
+  /** Rows that meet codes at a time. */
+  private static final int FUSED_ROWS = 4;
 
   private static final long STRIDE = WIDTH * Float.BYTES;
   private static final long FACTORS = STRIP_DEPTH * STRIDE;
@@ -121,50 +123,40 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
     boolean known =
         switch (w.format().codes()) {
           case E4M3 -> w.lift() == CodeValues.E4M3_LIFT;
-          case INT8, UINT8, UINT4, E2M1 -> true;
+          case E2M1 -> CodeValues.E2M1_IN_HALVES;
+          case INT8, UINT8, UINT4 -> true;
         };
-    return known && !w.format().ordered() && rows <= MOST_CODE_ROWS;
+    return known && w.hasWholeQuads() && rows <= MOST_CODE_ROWS;
   }
 
   private void inRegisters(RowTiles x, CodePanels w, int panel, int sums) {
     int group = Math.max(1, Math.min(w.format().colSpan(), w.cols()));
     int stretch = Math.max(1, FUSED_DEPTH / group) * group;
+    int tile = Tiles.rows(x.rows());
     for (int k = 0; k < w.cols(); k += stretch) {
       int depth = Math.min(stretch, w.cols() - k);
       CodeFactors.expand(w, panel, k / group, Math.ceilDiv(depth, group), strip, 0);
-      for (int row = 0, tile; row < x.rows(); row += tile) {
-        tile = Tiles.rows(x.rows() - row);
-        int xFrom = x.from() + row * x.cols() + k * tile;
-        fused(w, tile, xFrom, w.byteOf(panel, k), depth, group, sums + row * WIDTH);
+      for (int row = 0; row < x.rows(); row += FUSED_ROWS) {
+        int rows = Math.min(FUSED_ROWS, x.rows() - row);
+        int xFrom = x.from() + k * tile + row;
+        long from = w.byteOf(panel, k);
+        fused(w, rows, tile, xFrom, from, depth, group, sums + row * WIDTH);
       }
     }
   }
 
-  private void fused(CodePanels w, int tile, int x, long from, int depth, int group, int c) {
+  private void fused(
+      CodePanels w, int rows, int tile, int x, long from, int depth, int group, int c) {
     MemorySegment codes = w.codes();
     switch (w.format().codes()) {
       case UINT4 ->
-          FusedUint4.multiply(tile, floats, x, codes, from, depth, group, strip, floats, c);
-      case E2M1 -> FusedE2m1.multiply(tile, floats, x, codes, from, depth, group, strip, floats, c);
-      case E4M3, INT8, UINT8 -> groupByGroup(w, tile, x, from, depth, group, c);
-    }
-  }
-
-  private void groupByGroup(CodePanels w, int tile, int x, long from, int depth, int group, int c) {
-    MemorySegment codes = w.codes();
-    CodeType type = w.format().codes();
-    for (int k = 0; k < depth; k += group) {
-      int xk = x + k * tile;
-      long at = from + (long) k * w.step();
-      int run = Math.min(group, depth - k);
-      long factors = CodeFactors.bytes(k / group);
-      switch (type) {
-        case INT8 ->
-            FusedInt8.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
-        case UINT8 ->
-            FusedUint8.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
-        default -> FusedE4m3.multiply(tile, floats, xk, codes, at, run, strip, factors, floats, c);
-      }
+          FusedUint4.multiply(rows, tile, floats, x, codes, from, depth, group, strip, floats, c);
+      case E2M1 ->
+          FusedE2m1.multiply(rows, tile, floats, x, codes, from, depth, group, strip, floats, c);
+      case E4M3 ->
+          FusedE4m3.multiply(rows, tile, floats, x, codes, from, depth, group, strip, floats, c);
+      case INT8, UINT8 ->
+          FusedBytes.multiply(rows, tile, floats, x, codes, from, depth, group, strip, floats, c);
     }
   }
 

@@ -75,7 +75,7 @@ final class VectorGemmTest extends GemmContract {
     if (kind.lists() != Lists.ANY) {
       columns.sort(Comparator.comparingInt(w::group));
     }
-    for (int rows : new int[] {1, 2, 3, 7, 8, 40}) {
+    for (int rows : new int[] {1, 2, 3, 4, 5, 6, 7, 8, 40}) {
       float[] x = random.normals(rows * 300, 1);
       float[] expected = new float[rows * 41];
       for (int m = 0; m < rows; m++) {
