@@ -3,17 +3,23 @@ package org.sparkmoe.job.it;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.sparkmoe.datasets.checkpoint.Fixtures;
 
 /** What {@code job/bin/moe} does itself, before any command of ours runs. */
 class LauncherIT {
@@ -60,6 +66,49 @@ class LauncherIT {
     Ended ended = run(LAUNCHER, System.getProperty("java.home"), option);
     assertThat(ended.code()).isEqualTo(2);
     assertThat(ended.text()).containsPattern(reason);
+  }
+
+  /**
+   * Found on an executor, while it writes: Spark logs such failures with the stacks of all who pass
+   * them on.
+   */
+  @Test
+  void aFailingTaskEndsTheRunInOneLine() throws Exception {
+    Path model = Files.createDirectory(folder.resolve("model"));
+    Path fixture = Fixtures.quant("fp8_channel_token");
+    Files.copy(fixture.resolve("config.json"), model.resolve("config.json"));
+    byte[] tensors = Files.readAllBytes(fixture.resolve("model.safetensors"));
+    clearFirst(tensors, "model.layers.0.mlp.experts.0.gate_proj.weight_scale");
+    Files.write(model.resolve("model.safetensors"), tensors);
+    Ended ended =
+        run(
+            LAUNCHER,
+            System.getProperty("java.home"),
+            "run",
+            "--model=" + model,
+            "--layer=0",
+            "--input=" + fixture.resolve("reference.safetensors") + "#model.layers.0.mlp.input",
+            "--output=" + folder.resolve("run"),
+            "--dispatch=replicated",
+            "--backend=vector");
+    assertThat(ended.code()).as(ended.text()).isEqualTo(2);
+    assertThat(ended.text()).doesNotContain("\tat ", "Caused by");
+    assertThat(ended.text().lines().filter(line -> line.startsWith("moe:")))
+        .singleElement()
+        .asString()
+        .contains("experts.0.gate_proj.weight", "scale of 0.0");
+  }
+
+  /** Sets the first value of a tensor of 16 bits to 0. */
+  private static void clearFirst(byte[] tensors, String name) {
+    int header = ByteBuffer.wrap(tensors).order(ByteOrder.LITTLE_ENDIAN).getInt();
+    String names = new String(tensors, Long.BYTES, header, StandardCharsets.UTF_8);
+    Matcher tensor =
+        Pattern.compile(Pattern.quote(name) + "\"[^}]*\"data_offsets\": *\\[([0-9]+)")
+            .matcher(names);
+    assertThat(tensor.find()).as(names).isTrue();
+    int first = Long.BYTES + header + Integer.parseInt(tensor.group(1));
+    Arrays.fill(tensors, first, first + Short.BYTES, (byte) 0);
   }
 
   // A folder that looks like a JDK as far as its version.
