@@ -18,7 +18,7 @@ import org.sparkmoe.kernels.bench.Stored;
  */
 final class QuantBench {
   /** Rows per expert, on average. */
-  private static final int[] ROWS = {1, 2, 4, 64, 128};
+  private static final int[] ROWS = {1, 2, 3, 4, 8, 64, 128};
 
   private final Settings settings;
   private final Report report;
