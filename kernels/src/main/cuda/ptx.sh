@@ -6,7 +6,7 @@ resources=../resources/org/sparkmoe/kernels/cuda
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-headers="codes.cuh experts.cuh fp8.cuh hopper.cuh tiles.cuh"
+headers="codes.cuh experts.cuh fp8.cuh gather.cuh hopper.cuh tiles.cuh"
 
 # compile NAME TARGET ISA: nvcc names the newest ISA it knows, which old drivers refuse to read. The code is one of ISA,
 # as ptxas proves.

@@ -22,7 +22,7 @@ final class PtxTest {
   private static final Path SOURCES = Path.of("src/main/cuda");
 
   private static final List<String> HEADERS =
-      List.of("codes.cuh", "experts.cuh", "fp8.cuh", "hopper.cuh", "tiles.cuh");
+      List.of("codes.cuh", "experts.cuh", "fp8.cuh", "gather.cuh", "hopper.cuh", "tiles.cuh");
 
   @ParameterizedTest
   @ValueSource(
