@@ -65,7 +65,7 @@ record PackedExpert(
 
   @Override
   public long computedRows(int rows) {
-    return VectorExpertKernel.computedRows(rows, hidden(), intermediate());
+    return VectorExpertKernel.computedRows(this, rows);
   }
 
   @Override

@@ -87,9 +87,14 @@ public final class VectorExpertKernel implements ExpertKernel {
   }
 
   /** See {@link PreparedExpert#computedRows}. */
-  static long computedRows(int rows, int hidden, int intermediate) {
-    int chunk = Math.max(1, chunkRows(rows, hidden, intermediate));
-    return (long) (rows / chunk) * RowTiles.paddedRows(chunk) + RowTiles.paddedRows(rows % chunk);
+  static long computedRows(PackedExpert e, int rows) {
+    int chunk = Math.max(1, chunkRows(rows, e.hidden(), e.intermediate()));
+    return (long) (rows / chunk) * computedOfChunk(e, chunk) + computedOfChunk(e, rows % chunk);
+  }
+
+  private static int computedOfChunk(PackedExpert e, int rows) {
+    return Math.max(
+        PanelProduct.computedRows(e.w1(), rows), PanelProduct.computedRows(e.w2(), rows));
   }
 
   /**

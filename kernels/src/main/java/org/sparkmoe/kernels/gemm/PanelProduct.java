@@ -71,6 +71,11 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
     return (long) RowTiles.paddedRows(rows) * WIDTH;
   }
 
+  /** Rows that {@link #compute} works on: {@code rows}, and what fills the last tile of them. */
+  public static int computedRows(PanelMatrix w, int rows) {
+    return w instanceof CodePanels codes && fuses(codes, rows) ? rows : RowTiles.paddedRows(rows);
+  }
+
   /**
    * Computes {@code X Wᵀ + b} for the output features of {@code panel}.
    *
