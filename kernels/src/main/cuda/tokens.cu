@@ -3,6 +3,8 @@
 
 #include "experts.cuh"
 
+#include <limits.h>
+
 namespace {
 
 __device__ __forceinline__ float widen(float value) { return value; }
@@ -81,30 +83,121 @@ __device__ __forceinline__ int sumUpTo(int value, int lane) {
   return value;
 }
 
-// out[token] = the sum over its assignments a, in their order from +0, of weight[a] * rows[rowOf[a]]; rows that are
-// elsewhere are skipped. Each product is rounded before it is added. One block a token.
+// An assignment of a token that has a row here, and the level of the tree of expert ids at which it meets the next.
+struct __align__(16) Addend {
+  int row;
+  float weight;
+  int level;
+};
+
+// The level of the last: above all others.
+constexpr int kRoot = 31;
+
+// In shared memory, the assignments of a token that have rows here, by ascending expert; returns how many.
+__device__ __forceinline__ int addends(
+    const int* expertOf, const int* rowOf, const float* weights, int from, int to, Addend* ordered) {
+  int here = 0;
+  for (int a = from; a < to; a++) {
+    here += rowOf[a] >= 0;
+  }
+  for (int a = from + (int)threadIdx.x; a < to; a += blockDim.x) {
+    const int row = rowOf[a];
+    if (row >= 0) {
+      const int expert = expertOf[a];
+      int before = 0;
+      int next = INT_MAX;
+      for (int b = from; b < to; b++) {
+        const int other = expertOf[b];
+        const bool lower = other < expert || (other == expert && b < a);
+        if (rowOf[b] >= 0 && b != a) {
+          before += lower;
+          next = lower ? next : min(next, other);
+        }
+      }
+      // An expert that is there twice is its own neighbour.
+      const int level = next == INT_MAX ? kRoot : max(1, 32 - __clz(expert ^ next));
+      ordered[before] = {row, weights[a], level};
+    }
+  }
+  __syncthreads();
+  return here;
+}
+
+__device__ __forceinline__ float scaled(float weight, float value) { return __fmul_rn(weight, value); }
+
+__device__ __forceinline__ float4 scaled(float weight, float4 value) {
+  return make_float4(
+      __fmul_rn(weight, value.x), __fmul_rn(weight, value.y), __fmul_rn(weight, value.z), __fmul_rn(weight, value.w));
+}
+
+__device__ __forceinline__ float added(float left, float right) { return __fadd_rn(left, right); }
+
+__device__ __forceinline__ float4 added(float4 left, float4 right) {
+  return make_float4(
+      __fadd_rn(left.x, right.x), __fadd_rn(left.y, right.y), __fadd_rn(left.z, right.z), __fadd_rn(left.w, right.w));
+}
+
+// The weighted sum of one column of V. Ids that differ in their last bit alone meet first, then those that differ in the
+// last two, and so on; the lower ones stand on the left. `waiting` holds this thread's sums, the newest last, blockDim
+// apart, but for the one that `sum` is.
+template <typename V>
+__device__ __forceinline__ V treeSum(
+    const float* rows, const Addend* ordered, int count, int cols, int column, V* waiting, V zero) {
+  constexpr int kAhead = 4;
+  V sum = zero;
+  // A bit for each level at which a sum waits; the newest waits at the lowest.
+  uint32_t levels = 0;
+  for (int base = 0; base < count; base += kAhead) {
+    V values[kAhead];
+#pragma unroll
+    for (int i = 0; i < kAhead; i++) {
+      if (base + i < count) {
+        values[i] = __ldcs((const V*)(rows + (int64_t)ordered[base + i].row * cols) + column);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kAhead; i++) {
+      if (base + i < count) {
+        const uint32_t complete = (2u << ordered[base + i].level) - 1;
+        const V product = scaled(ordered[base + i].weight, values[i]);
+        if ((levels & complete) != 0) {
+          sum = added(sum, product);
+          for (int merges = __popc(levels & complete); merges > 1; merges--) {
+            waiting -= blockDim.x;
+            sum = added(*waiting, sum);
+          }
+        } else {
+          if (levels != 0) {
+            *waiting = sum;
+            waiting += blockDim.x;
+          }
+          sum = product;
+        }
+        levels = (levels & ~complete) | (1u << ordered[base + i].level);
+      }
+    }
+  }
+  return sum;
+}
+
+// out[token] = the weighted sum of its rows, 0 where it has none here. Each product is rounded before it is added. One
+// block a token, with shared memory for `most` assignments, which no token has more of, and for the sums that wait.
 template <typename T>
 __device__ __forceinline__ void combine(
-    const float* rows, const int* rowOf, const float* weights, const int* offsetsOrNull, int k, T* out, int cols) {
+    const float* rows, const int* expertOf, const int* rowOf, const float* weights, const int* offsetsOrNull, int k,
+    int most, T* out, int cols) {
+  extern __shared__ __align__(16) unsigned char shared[];
+  Addend* const ordered = (Addend*)shared;
+  unsigned char* const waiting = (unsigned char*)(ordered + most);
   const int64_t token = blockIdx.x;
   const int from = offsetsOrNull == nullptr ? token * k : offsetsOrNull[token];
   const int to = offsetsOrNull == nullptr ? from + k : offsetsOrNull[token + 1];
+  const int count = addends(expertOf, rowOf, weights, from, to, ordered);
   const int quads = (cols & 3) == 0 ? cols / 4 : 0;
   out += token * cols;
   for (int quad = threadIdx.x; quad < quads; quad += blockDim.x) {
-    float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-#pragma unroll 4
-    for (int a = from; a < to; a++) {
-      const int row = rowOf[a];
-      if (row >= 0) {
-        const float weight = weights[a];
-        const float4 value = __ldcs((const float4*)(rows + (int64_t)row * cols) + quad);
-        sum.x = __fadd_rn(sum.x, __fmul_rn(weight, value.x));
-        sum.y = __fadd_rn(sum.y, __fmul_rn(weight, value.y));
-        sum.z = __fadd_rn(sum.z, __fmul_rn(weight, value.z));
-        sum.w = __fadd_rn(sum.w, __fmul_rn(weight, value.w));
-      }
-    }
+    const float4 sum = treeSum(
+        rows, ordered, count, cols, quad, (float4*)waiting + threadIdx.x, make_float4(0.0f, 0.0f, 0.0f, 0.0f));
     Four<T> result;
     narrow(sum.x, result.value[0]);
     narrow(sum.y, result.value[1]);
@@ -113,14 +206,7 @@ __device__ __forceinline__ void combine(
     ((Four<T>*)out)[quad] = result;
   }
   for (int col = quads * 4 + threadIdx.x; col < cols; col += blockDim.x) {
-    float sum = 0.0f;
-    for (int a = from; a < to; a++) {
-      const int row = rowOf[a];
-      if (row >= 0) {
-        sum = __fadd_rn(sum, __fmul_rn(weights[a], rows[(int64_t)row * cols + col]));
-      }
-    }
-    narrow(sum, out[col]);
+    narrow(treeSum(rows, ordered, count, cols, col, (float*)waiting + threadIdx.x, 0.0f), out[col]);
   }
 }
 
@@ -254,10 +340,11 @@ extern "C" __global__ void gather(const uint4* from, const int* rowOf, uint4* to
   }
 }
 
-#define COMBINE(TO, T)                                                                                           \
-  extern "C" __global__ void combine_##TO(                                                                       \
-      const float* rows, const int* rowOf, const float* weights, const int* offsetsOrNull, int k, T* out, int cols) { \
-    combine(rows, rowOf, weights, offsetsOrNull, k, out, cols);                                                  \
+#define COMBINE(TO, T)                                                                                        \
+  extern "C" __global__ void __launch_bounds__(256, 6) combine_##TO(                                                                    \
+      const float* rows, const int* expertOf, const int* rowOf, const float* weights, const int* offsetsOrNull, \
+      int k, int most, T* out, int cols) {                                                                    \
+    combine(rows, expertOf, rowOf, weights, offsetsOrNull, k, most, out, cols);                               \
   }
 
 COMBINE(f32, float)

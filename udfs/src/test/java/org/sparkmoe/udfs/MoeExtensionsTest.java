@@ -169,10 +169,10 @@ final class MoeExtensionsTest {
   @Test
   void combineDoesNotDependOnTheOrderOfRows() {
     String query =
-        "SELECT token, moe_combine(v, w, slot) AS y FROM %s GROUP BY token ORDER BY token";
+        "SELECT token, moe_combine(v, w, expert) AS y FROM %s GROUP BY token ORDER BY token";
     String all =
         """
-        SELECT id % 50 AS token, int(id / 50) AS slot, float(id % 7 + 0.1) AS w,
+        SELECT id % 50 AS token, int(id / 50) AS expert, float(id % 7 + 0.1) AS w,
                array(float(id * 0.37), float(1e8 / (id + 1)), float(-id)) AS v
         FROM range(0, 300, 1, 1)\
         """;
@@ -182,22 +182,23 @@ final class MoeExtensionsTest {
         extended
             .sql(
                 query.formatted(
-                    "(SELECT * FROM slots DISTRIBUTE BY slot SORT BY hash(token, slot))"))
+                    "(SELECT * FROM slots DISTRIBUTE BY expert SORT BY hash(token, expert))"))
             .collectAsList();
     assertThat(expected).hasSize(50);
     assertThat(shuffled).isEqualTo(expected);
-    float sum = 0;
-    for (int slot = 0; slot < 6; slot++) {
-      int id = slot * 50 + 3;
-      sum += (float) (id % 7 + 0.1) * (float) (id * 0.37);
+    float[] y = new float[6];
+    for (int expert = 0; expert < y.length; expert++) {
+      int id = expert * 50 + 3;
+      y[expert] = (float) (id % 7 + 0.1) * (float) (id * 0.37);
     }
+    float sum = (y[0] + y[1]) + (y[2] + y[3]) + (y[4] + y[5]);
     assertThat(expected.get(3).<Float>getList(1).getFirst()).isEqualTo(sum);
   }
 
   @Test
-  void combineRefusesASlotThatIsThereTwice() {
+  void combineRefusesAnExpertThatIsThereTwice() {
     assertThatThrownBy(() -> one("moe_combine(array(1f), 1f, 0) FROM range(2)"))
-        .hasStackTraceContaining("slot 0 is there twice in a group; group by the token");
+        .hasStackTraceContaining("expert 0 is there twice in a group; group by the token");
   }
 
   @Test

@@ -47,8 +47,8 @@ final class JobBench {
   private record Way(String name, int lanes, Reduction reduction) {
     static final List<Way> ALL =
         List.of(
-            new Way("replicated", 0, Reduction.SLOT_ORDER),
-            new Way("ep 2", 2, Reduction.SLOT_ORDER),
+            new Way("replicated", 0, Reduction.EXPERT_ORDER),
+            new Way("ep 2", 2, Reduction.EXPERT_ORDER),
             new Way("ep 2 lane-order", 2, Reduction.LANE_ORDER));
   }
 

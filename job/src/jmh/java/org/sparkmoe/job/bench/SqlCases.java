@@ -100,15 +100,15 @@ final class SqlCases {
     int topK = shape.topK();
     return new SqlCase(
         "moe_combine, H 256, k 8, beside the combine step",
-        rows -> tokens.slots(rows, topK).select("token_id", "slots", "weights", "hidden"),
+        rows -> tokens.slots(rows, topK).select("token_id", "experts", "hidden"),
         rows ->
             tokens
                 .slots(rows, topK)
                 .select(
                     col("token_id"),
-                    col("slots").as("topk_slots"),
-                    col("weights").as("topk_weights"),
-                    col("hidden").as("partial"),
+                    col("experts").as("topk_slots"),
+                    col("experts").as("expert_ids"),
+                    col("hidden").as("partials"),
                     lit(null).cast("binary").as("shared"))
                 .repartition(LayerPipeline.combineTasks(plan, rows / topK), col("token_id"))
                 .sortWithinPartitions("token_id")
@@ -119,7 +119,7 @@ final class SqlCases {
             spark.sql(
                 """
                 SELECT token_id,
-                  moe.encode(moe.combine(moe.decode(hidden, 'f32'), topk_weight, topk_slot), 'f32') AS output
+                  moe.encode(moe.combine(moe.decode(hidden, 'f32'), 1f, expert_id), 'f32') AS output
                 FROM %s GROUP BY token_id
                 """
                     .formatted(view(tokens.slots(rows, topK)))));
@@ -138,7 +138,7 @@ final class SqlCases {
             OptionalInt.of(1),
             JobRequest.Placement.LINEAR,
             OptionalInt.empty(),
-            Reduction.SLOT_ORDER,
+            Reduction.EXPERT_ORDER,
             JobRequest.ActivationQuant.AUTO,
             OptionalLong.empty(),
             true,

@@ -40,34 +40,24 @@ record SqlTables(SparkSession spark, Dataset<Row> pool) {
   }
 
   /**
-   * {@code token_id, topk_slot, topk_weight, output} and the first two of them as the job's binary
-   * lists, {@code slots, weights}; {@code rows / k} tokens.
+   * {@code token_id, expert_id, hidden}, and the expert as the job's binary list, {@code experts};
+   * {@code rows / k} tokens.
    */
   Dataset<Row> slots(int rows, int topK) {
     List<Row> lists =
         IntStream.range(0, topK)
-            .mapToObj(
-                slot -> {
-                  float weight = 1f / (slot + 2);
-                  return RowFactory.create(
-                      slot,
-                      weight,
-                      Vectors.encode(new int[] {slot}, 0, 1),
-                      Vectors.encode(new float[] {weight}, 0, 1));
-                })
+            .mapToObj(expert -> RowFactory.create(expert, Vectors.encode(new int[] {expert}, 0, 1)))
             .toList();
-    Dataset<Row> bySlot =
-        spark.createDataFrame(
-            lists,
-            StructType.fromDDL("topk_slot INT, topk_weight FLOAT, slots BINARY, weights BINARY"));
+    Dataset<Row> byExpert =
+        spark.createDataFrame(lists, StructType.fromDDL("expert_id INT, experts BINARY"));
     Dataset<Row> ids =
         spark
             .range((long) rows / topK * topK)
             .selectExpr(
                 "id DIV %d AS token_id".formatted(topK),
-                "int(id %% %d) AS topk_slot".formatted(topK),
+                "int(id %% %d) AS expert_id".formatted(topK),
                 "int(id * 7919 %% %d) AS at".formatted(POOL));
-    return ids.join(broadcast(bySlot), "topk_slot").join(broadcast(pool), "at");
+    return ids.join(broadcast(byExpert), "expert_id").join(broadcast(pool), "at");
   }
 
   private static String[] with(String first, String... others) {

@@ -38,7 +38,7 @@ public final class LayerTransform {
   private OptionalInt lanes = OptionalInt.empty();
   private JobRequest.Placement placement = JobRequest.Placement.BALANCED;
   private OptionalInt redundantExperts = OptionalInt.empty();
-  private Reduction reduction = Reduction.SLOT_ORDER;
+  private Reduction reduction = Reduction.EXPERT_ORDER;
   private JobRequest.ActivationQuant activationQuant = JobRequest.ActivationQuant.AUTO;
   private OptionalLong weightMemory = OptionalLong.empty();
   private boolean uniqueTokenIds;
@@ -106,7 +106,7 @@ public final class LayerTransform {
     return with(copy -> copy.redundantExperts = OptionalInt.of(count));
   }
 
-  /** {@code slot-order}, the default, or {@code lane-order}. */
+  /** {@code expert-order}, the default, or {@code lane-order}. */
   public LayerTransform combine(String order) {
     Reduction chosen = word("combine", order, Reduction.values(), Reduction::option);
     return with(copy -> copy.reduction = chosen);

@@ -67,7 +67,7 @@ final class DemoCommand implements Callable<Integer> {
             OptionalInt.of(4),
             JobRequest.Placement.BALANCED,
             OptionalInt.empty(),
-            Reduction.SLOT_ORDER,
+            Reduction.EXPERT_ORDER,
             JobRequest.ActivationQuant.AUTO,
             OptionalLong.empty(),
             true,

@@ -203,12 +203,13 @@ final class RunOptions {
       names = "--combine",
       order = 132,
       paramLabel = "C",
-      defaultValue = "slot-order",
+      defaultValue = "expert-order",
       description = {
-        "slot-order adds a token's experts in the order of its slots: the same bits whatever lanes"
-            + " there are.",
-        "lane-order lets each lane add its own first: less is shuffled, and the last bits depend on"
-            + " which lanes share a token. Default: slot-order.",
+        "expert-order adds up what a token's experts make of it over a binary tree of their ids:"
+            + " the same bits whatever lanes there are.",
+        "lane-order lets each lane add all of its own first: less is shuffled where lanes hold no"
+            + " whole branches, and the last bits depend on which lanes share a token. Default:"
+            + " expert-order.",
       })
   private String combine;
 
@@ -452,11 +453,11 @@ final class RunOptions {
 
   private Reduction reduction() {
     return switch (combine.toLowerCase(Locale.ROOT)) {
-      case "slot-order" -> Reduction.SLOT_ORDER;
+      case "expert-order" -> Reduction.EXPERT_ORDER;
       case "lane-order" -> Reduction.LANE_ORDER;
       default ->
           throw new InputException(
-              "--combine %s is unknown; choose slot-order or lane-order".formatted(combine));
+              "--combine %s is unknown; choose expert-order or lane-order".formatted(combine));
     };
   }
 

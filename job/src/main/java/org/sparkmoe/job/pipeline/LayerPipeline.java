@@ -26,6 +26,7 @@ import org.sparkmoe.udfs.gating.RouteFunction;
 import org.sparkmoe.udfs.gating.RouteTally;
 import org.sparkmoe.udfs.peaks.ActivationPeaks;
 import org.sparkmoe.udfs.plan.LayerPlan;
+import org.sparkmoe.udfs.plan.Reduction;
 import org.sparkmoe.udfs.replicated.ReplicatedFunction;
 import org.sparkmoe.udfs.tokens.TokenFormat;
 
@@ -181,7 +182,7 @@ public final class LayerPipeline {
   public static int combineTasks(LayerPlan plan, long tokens) {
     int topK = plan.spec().topK();
     int partials =
-        plan.reduction().reducesInLanes() ? Math.min(topK, plan.placement().lanes()) : topK;
+        plan.reduction() == Reduction.LANE_ORDER ? Math.min(topK, plan.placement().lanes()) : topK;
     long perToken = (partials + 1L) * plan.spec().hidden() * Float.BYTES;
     return Math.clamp(Math.ceilDiv(tokens * perToken, COMBINE_TASK_BYTES), 1, MOST_COMBINE_TASKS);
   }

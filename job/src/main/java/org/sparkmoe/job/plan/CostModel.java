@@ -1,5 +1,8 @@
 package org.sparkmoe.job.plan;
 
+import org.sparkmoe.kernels.permute.ExpertPlacement;
+import org.sparkmoe.udfs.plan.Reduction;
+
 /**
  * Estimates both dispatch modes with the same few rates, so that their difference means something
  * even where the rates are off.
@@ -7,7 +10,8 @@ package org.sparkmoe.job.plan;
  * <p>Replicated: every executor loads all weights, and every partition streams them through memory
  * at least once; where the store does not hold them all, every batch packs them again. EP: each
  * executor loads its share; a token is sent to {@code L·(1 − (1 − 1/L)^k)} of L lanes (the expected
- * number of distinct lanes of k uniform choices) and k + shared vectors of f32 return. Where
+ * number of distinct lanes of k uniform choices), and a vector of f32 returns for each of its
+ * {@linkplain org.sparkmoe.kernels.combine.LanePartials partials}, and a shared one. Where
  * intermediates are measured first, all but the return comes twice.
  */
 public final class CostModel {
@@ -59,9 +63,7 @@ public final class CostModel {
                 * (distinctLanes(lanes, work.topK()) * (work.token().codes() + TOKEN_OVERHEAD)
                     + (double) work.topK() * SLOT_OVERHEAD
                     + work.token().home()));
-    double vectors =
-        (work.lanesReduce() ? distinctLanes(lanes, work.topK()) : work.topK())
-            + (work.shared() ? 1 : 0);
+    double vectors = partials(work, lanes) + (work.shared() ? 1 : 0);
     long combine = Math.round(work.tokens() * vectors * work.hidden() * Float.BYTES);
     return new Cost(
         DispatchMode.EP,
@@ -89,6 +91,37 @@ public final class CostModel {
   /** Expected number of distinct lanes among k uniform choices. */
   static double distinctLanes(int lanes, int k) {
     return lanes * (1 - Math.pow(1 - 1.0 / lanes, k));
+  }
+
+  /** Expected number of vectors that lanes send of a token, for k uniform choices. */
+  private static double partials(Workload work, int lanes) {
+    if (work.reduction() == Reduction.LANE_ORDER) {
+      return distinctLanes(lanes, work.topK());
+    }
+    return work.ranges() ? subtrees(work.experts(), lanes, work.topK()) : work.topK();
+  }
+
+  /**
+   * Expected number of chosen ones among the largest subtrees of expert ids that lie within one of
+   * {@code lanes} equal ranges; k at most. Of a power of two, those are the lanes.
+   */
+  static double subtrees(int experts, int lanes, int k) {
+    int levels = Integer.SIZE - Integer.numberOfLeadingZeros(experts - 1);
+    return Math.min(k, subtrees(ExpertPlacement.linear(experts, lanes), levels, 0, k));
+  }
+
+  private static double subtrees(ExpertPlacement placement, int level, int prefix, int k) {
+    int experts = placement.experts();
+    int from = prefix << level;
+    int to = Math.min(experts, (prefix + 1) << level);
+    if (from >= to) {
+      return 0;
+    }
+    if (placement.laneOf(from, 0) == placement.laneOf(to - 1, 0)) {
+      return 1 - Math.pow(1 - (double) (to - from) / experts, k);
+    }
+    return subtrees(placement, level - 1, 2 * prefix, k)
+        + subtrees(placement, level - 1, 2 * prefix + 1, k);
   }
 
   private static double batches(Workload work) {

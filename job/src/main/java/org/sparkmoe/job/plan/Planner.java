@@ -166,7 +166,9 @@ public final class Planner {
             tokenBytes(),
             schemes.needsInnerPeaks() ? 2 : 1,
             LayerPlan.batchTokens(layer.spec(), batchBytes(cluster)),
-            request.reduction().reducesInLanes());
+            request.reduction(),
+            // which balancing keeps where loads allow it, and they are not known yet
+            request.placement() != JobRequest.Placement.ROUND_ROBIN);
     return new JobPlan(
         request,
         layer,

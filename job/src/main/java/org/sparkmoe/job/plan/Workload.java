@@ -1,6 +1,7 @@
 package org.sparkmoe.job.plan;
 
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
+import org.sparkmoe.udfs.plan.Reduction;
 
 /**
  * The size of the work, for costs.
@@ -17,7 +18,8 @@ import org.sparkmoe.kernels.layer.MoeLayerSpec;
  * @param passes how often the experts run over all tokens: twice where their intermediates are
  *     measured before they can be quantized
  * @param batchTokens tokens that a task computes together
- * @param lanesReduce whether a lane sums a token's slots before they travel
+ * @param reduction in which order slots are summed, which decides what lanes can sum
+ * @param ranges whether lanes hold ranges of experts
  */
 public record Workload(
     long tokens,
@@ -31,7 +33,8 @@ public record Workload(
     TokenBytes token,
     int passes,
     int batchTokens,
-    boolean lanesReduce) {
+    Reduction reduction,
+    boolean ranges) {
 
   /** The work of {@code tokens} tokens through a layer. */
   public static Workload of(
@@ -42,7 +45,8 @@ public record Workload(
       TokenBytes token,
       int passes,
       int batchTokens,
-      boolean lanesReduce) {
+      Reduction reduction,
+      boolean ranges) {
     return new Workload(
         tokens,
         partitions,
@@ -55,6 +59,7 @@ public record Workload(
         token,
         passes,
         batchTokens,
-        lanesReduce);
+        reduction,
+        ranges);
   }
 }

@@ -302,7 +302,7 @@ final class BadInputTest {
         given("unknown backend", "--backend", "tpu", "tpu", "choose auto"),
         given("unknown dispatch", "--dispatch", "epp", "epp", "choose auto, ep or replicated"),
         given("unknown placement", "--placement", "random", "random", "choose balanced, linear"),
-        given("unknown combine", "--combine", "fast", "fast", "choose slot-order or lane-order"),
+        given("unknown combine", "--combine", "fast", "fast", "choose expert-order or lane-order"),
         given("fewer copies than none", "--redundant-experts", "-1", "-1", "at least 0"),
         given("unknown quantization", "--activation-quant", "fp8", "fp8", "choose auto"),
         given("no lanes", "--lanes", "0", "--lanes 0", "1 to 16"),

@@ -8,6 +8,7 @@ import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.sparkmoe.udfs.plan.Reduction;
 
 /** The sums, worked out by hand. */
 final class CostModelTest {
@@ -67,18 +68,19 @@ final class CostModelTest {
     assertThat(cost.loadSeconds()).isCloseTo(0.5, EXACT);
     // a token goes to 4·(1 − (3/4)²) = 1.75 lanes with 40 + 13 bytes, its two slots take 12 each
     assertThat(cost.dispatchBytes()).isEqualTo(1000 * (175 * 53 + 2400) / 100);
-    assertThat(cost.combineBytes()).isEqualTo(1000 * 2 * 10 * 4);
-    assertThat(cost.shuffleSeconds()).isCloseTo((116_750 + 80_000) / 5e8, EXACT);
+    // and each of them sums what it has for it
+    assertThat(cost.combineBytes()).isEqualTo(1000 * 175 * 10 * 4 / 100);
+    assertThat(cost.shuffleSeconds()).isCloseTo((116_750 + 70_000) / 5e8, EXACT);
     assertThat(cost.streamSeconds()).isCloseTo(0.5, EXACT);
     assertThat(cost.computeSeconds()).isCloseTo(120_000 / 2e11, EXACT);
-    assertThat(cost.seconds()).isCloseTo(1 + 196_750 / 5e8, EXACT);
+    assertThat(cost.seconds()).isCloseTo(1 + 186_750 / 5e8, EXACT);
   }
 
   @Test
   void aSharedExpertReturnsOneVectorMore() {
     Cost cost = ep(Plans.withShared(Plans.work(GB)), Plans.cluster(2, 8), 4);
 
-    assertThat(cost.combineBytes()).isEqualTo(1000 * 3 * 10 * 4);
+    assertThat(cost.combineBytes()).isEqualTo(1000 * 275 * 10 * 4 / 100);
   }
 
   @Test
@@ -143,13 +145,40 @@ final class CostModelTest {
     TokenBytes token = new TokenBytes(14_336, 28_672, 28_672, 0);
     Workload huge =
         new Workload(
-            1_000_000_000_000L, 100_000, 7168, 8, 256, true, 22 * GB, 9e7, token, 2, 8192, false);
+            1_000_000_000_000L,
+            100_000,
+            7168,
+            8,
+            256,
+            true,
+            22 * GB,
+            9e7,
+            token,
+            2,
+            8192,
+            Reduction.EXPERT_ORDER,
+            false);
 
     Cost cost = ep(huge, Plans.cluster(64, 512), 256);
 
     assertThat(cost.combineBytes()).isEqualTo(1_000_000_000_000L * 9 * 7168 * 4);
     assertThat(cost.dispatchBytes()).isPositive();
     assertThat(cost.computeSeconds()).isPositive();
+  }
+
+  /** 3 lanes of 8 experts hold 0 to 2, 3 to 5 and 6 to 7: subtrees of 2, 1, 1, 2 and 2. */
+  @ParameterizedTest
+  @CsvSource({
+    "8,1,2,1",
+    "8,2,2,1.5",
+    "8,4,2,1.75",
+    "8,3,1,1",
+    "8,3,2,1.78125",
+    "64,64,3,2.9534",
+    "5,5,9,4.3289"
+  })
+  void subtreesOfUniformChoices(int experts, int lanes, int k, double expected) {
+    assertThat(CostModel.subtrees(experts, lanes, k)).isCloseTo(expected, within(1e-3));
   }
 
   @ParameterizedTest

@@ -2,6 +2,7 @@ package org.sparkmoe.job.plan;
 
 import java.util.OptionalLong;
 import org.sparkmoe.kernels.layer.LayerMemory;
+import org.sparkmoe.udfs.plan.Reduction;
 
 /** Round numbers to plan with. */
 final class Plans {
@@ -13,7 +14,19 @@ final class Plans {
    */
   static Workload work(long expertBytes) {
     return new Workload(
-        1000, 4, 10, 2, 8, false, expertBytes, 60, new TokenBytes(40, 0, 40, 0), 1, 100, false);
+        1000,
+        4,
+        10,
+        2,
+        8,
+        false,
+        expertBytes,
+        60,
+        new TokenBytes(40, 0, 40, 0),
+        1,
+        100,
+        Reduction.EXPERT_ORDER,
+        true);
   }
 
   static Workload withShared(Workload work) {
@@ -29,7 +42,8 @@ final class Plans {
         work.token(),
         work.passes(),
         work.batchTokens(),
-        work.lanesReduce());
+        work.reduction(),
+        work.ranges());
   }
 
   static Workload with(Workload work, TokenBytes token, int passes) {
@@ -45,7 +59,8 @@ final class Plans {
         token,
         passes,
         work.batchTokens(),
-        work.lanesReduce());
+        work.reduction(),
+        work.ranges());
   }
 
   static Workload withTokens(Workload work, long tokens, int partitions) {
@@ -61,7 +76,8 @@ final class Plans {
         work.token(),
         work.passes(),
         work.batchTokens(),
-        work.lanesReduce());
+        work.reduction(),
+        work.ranges());
   }
 
   /** An executor of {@code cluster} with the experts of {@link #work}, and no buffers. */

@@ -59,7 +59,7 @@ public final class Interrupted {
         OptionalInt.empty(),
         JobRequest.Placement.BALANCED,
         OptionalInt.empty(),
-        Reduction.SLOT_ORDER,
+        Reduction.EXPERT_ORDER,
         JobRequest.ActivationQuant.AUTO,
         OptionalLong.empty(),
         false,

@@ -363,7 +363,7 @@ final class ResultTablesTest {
             OptionalInt.of(3),
             JobRequest.Placement.LINEAR,
             OptionalInt.empty(),
-            Reduction.SLOT_ORDER,
+            Reduction.EXPERT_ORDER,
             JobRequest.ActivationQuant.AUTO,
             OptionalLong.empty(),
             true,

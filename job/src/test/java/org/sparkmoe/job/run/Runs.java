@@ -69,7 +69,7 @@ final class Runs {
         way.lanes() == 0 ? OptionalInt.empty() : OptionalInt.of(way.lanes()),
         JobRequest.Placement.LINEAR,
         OptionalInt.empty(),
-        Reduction.SLOT_ORDER,
+        Reduction.EXPERT_ORDER,
         quant,
         weightMemory,
         true,

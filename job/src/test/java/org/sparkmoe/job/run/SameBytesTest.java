@@ -205,7 +205,7 @@ final class SameBytesTest {
         cut.lanes() == 0 ? OptionalInt.empty() : OptionalInt.of(cut.lanes()),
         cut.placement(),
         OptionalInt.empty(),
-        Reduction.SLOT_ORDER,
+        Reduction.EXPERT_ORDER,
         JobRequest.ActivationQuant.AUTO,
         OptionalLong.empty(),
         true,

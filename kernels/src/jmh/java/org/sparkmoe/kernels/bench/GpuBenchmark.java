@@ -323,7 +323,7 @@ final class GpuBenchmark {
         pieces.add(new Lane.Piece(expert, order.offset(id), order.rows(id)));
       }
       lane.load(shape.hidden(), routes.tokens(), x, DType.F32);
-      lane.routes(routes.expertIds(), routes.weights(), routes.offsets());
+      lane.routes(routes, routes.expertIds());
       lane.permute(shape.experts());
       lane.rowsOfExperts(shape.experts());
       lane.arrange(sizes);

@@ -9,8 +9,8 @@ import org.sparkmoe.kernels.tensor.DType;
  * Multiplies the outputs of experts by {@code topk_weights} and sums over slots: the only place
  * that does either.
  *
- * <p>The arithmetic is fixed, so that every path gives the same bits: from +0, in slot order, the
- * product is rounded to f32 and then added in f32. No fma. Remote slots are skipped.
+ * <p>The arithmetic is fixed, so that every path gives the same bits: products are rounded to f32
+ * and added in f32, in the order of {@link ExpertTree}. No fma. Remote slots are skipped.
  */
 public enum WeightAndReduce {
   /** The experts already weighed and summed: rows is tokens × H. */
@@ -26,7 +26,7 @@ public enum WeightAndReduce {
   CONTIGUOUS {
     @Override
     public void apply(Unreduced y, Team team, MemorySegment out) {
-      SlotSum.apply(y, assignment -> assignment, team, out);
+      TokenSums.apply(y, assignment -> assignment, team, out);
     }
   },
 
@@ -34,7 +34,7 @@ public enum WeightAndReduce {
   NAIVE_BATCHED {
     @Override
     public void apply(Unreduced y, Team team, MemorySegment out) {
-      SlotSum.apply(y, assignment -> batchedRow(y, assignment), team, out);
+      TokenSums.apply(y, assignment -> batchedRow(y, assignment), team, out);
     }
   },
 

@@ -3,7 +3,9 @@ package org.sparkmoe.kernels.cuda;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.List;
+import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
@@ -20,6 +22,11 @@ final class DeviceRoutes {
   private static final int ALL_WARPS = 1024;
   private static final int SMALL_BLOCK = 256;
 
+  /** An assignment of the sums, as in {@code tokens.cu}, and four values of a row. */
+  private static final int ADDEND_BYTES = 16;
+
+  private static final int QUAD_BYTES = 16;
+
   private final TokenKernels kernels;
   private final PinnedBuffer sent;
   private final PinnedBuffer received;
@@ -32,7 +39,16 @@ final class DeviceRoutes {
   private int tokens;
   private int assignments;
   private int topK;
+
+  /** Assignments of a token, at most, and an id above that of any expert. */
+  private int mostSlots;
+
+  private int idBound;
+
+  /** Addresses: experts by their number here, and by the id that orders a token's sum. */
   private long experts;
+
+  private long expertIds;
   private long weights;
   private long offsetsOrZero;
   private long tokenOfRow;
@@ -49,20 +65,31 @@ final class DeviceRoutes {
     this.totals = new DeviceBuffer(gpu);
   }
 
-  /** Brings routes there; the stream has nothing to do. */
-  void send(Stream stream, int[] localExperts, float[] weightOf, int[] offsets) {
-    tokens = offsets.length - 1;
-    assignments = localExperts.length;
+  /**
+   * Brings routes there; the stream has nothing to do.
+   *
+   * @param localExperts numbers of experts here, by assignment; negative for those elsewhere
+   */
+  void send(Stream stream, TokenRoutes routes, int[] localExperts) {
+    tokens = routes.tokens();
+    assignments = routes.assignments();
     topK = 0;
+    mostSlots = 0;
+    for (int token = 0; token < tokens; token++) {
+      mostSlots = Math.max(mostSlots, routes.offsets()[token + 1] - routes.offsets()[token]);
+    }
+    idBound = Arrays.stream(routes.expertIds()).max().orElse(0) + 1;
     long part = Gpu.aligned(assignments * 4L);
-    long bytes = 2 * part + offsets.length * 4L;
+    long bytes = 3 * part + (tokens + 1) * 4L;
     MemorySegment all = sent.of(bytes).asSlice(0, bytes);
     MemorySegment.copy(localExperts, 0, all, JAVA_INT, 0, assignments);
-    MemorySegment.copy(weightOf, 0, all, DType.LE_FLOAT, part, assignments);
-    MemorySegment.copy(offsets, 0, all, JAVA_INT, 2 * part, offsets.length);
+    MemorySegment.copy(routes.weights(), 0, all, DType.LE_FLOAT, part, assignments);
+    MemorySegment.copy(routes.expertIds(), 0, all, JAVA_INT, 2 * part, assignments);
+    MemorySegment.copy(routes.offsets(), 0, all, JAVA_INT, 3 * part, tokens + 1);
     experts = given.of(bytes);
     weights = experts + part;
-    offsetsOrZero = experts + 2 * part;
+    expertIds = experts + 2 * part;
+    offsetsOrZero = experts + 3 * part;
     stream.upload(all, experts);
   }
 
@@ -70,9 +97,12 @@ final class DeviceRoutes {
   void choose(Stream stream, GpuRouter router, int count, long x, DType type) {
     tokens = count;
     topK = router.rule().topK();
+    mostSlots = topK;
+    idBound = router.rule().experts();
     assignments = Math.multiplyExact(count, topK);
     long part = Gpu.aligned(assignments * 4L);
     experts = given.of(2 * part);
+    expertIds = experts;
     weights = experts + part;
     offsetsOrZero = 0;
     if (count > 0) {
@@ -176,19 +206,33 @@ final class DeviceRoutes {
 
   /** Starts the weighted sums of {@code rowsAt} over slots. */
   void combine(Stream stream, long rowsAt, int hidden, long out, DType type) {
+    int threads = SMALL_BLOCK;
+    while (combineBytes(threads) > SHARED_BYTES && threads > WARP) {
+      threads /= 2;
+    }
     stream.launch(
         kernels.combines().get(type),
         tokens,
         1,
-        SMALL_BLOCK,
-        0,
+        threads,
+        combineBytes(threads),
         rowsAt,
+        expertIds,
         places.of(0),
         weights,
         offsetsOrZero,
         topK,
+        mostSlots,
         out,
         hidden);
+  }
+
+  /** Shared memory of the sums: a token's assignments, and for each thread sums that wait. */
+  private int combineBytes(int threads) {
+    int levels = Integer.SIZE - Integer.numberOfLeadingZeros(idBound - 1);
+    // the newest is in registers, and none waits for the last
+    int waiting = Math.max(0, Math.min(mostSlots - 2, levels - 1));
+    return mostSlots * ADDEND_BYTES + waiting * threads * QUAD_BYTES;
   }
 
   /**

@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.cuda;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
@@ -109,12 +110,10 @@ public final class Lane implements AutoCloseable {
   /**
    * Brings the experts of each token.
    *
-   * @param localExperts of each assignment, negative where it is elsewhere
-   * @param weights of the assignments
-   * @param offsets of the tokens' assignments, and their number
+   * @param localExperts numbers of the assignments' experts here, negative for those elsewhere
    */
-  public void routes(int[] localExperts, float[] weights, int[] offsets) {
-    routes.send(stream, localExperts, weights, offsets);
+  public void routes(TokenRoutes batch, int[] localExperts) {
+    routes.send(stream, batch, localExperts);
   }
 
   /** Fetches what {@link #route} chose, to {@code from} on, and waits for it. */
@@ -204,7 +203,7 @@ public final class Lane implements AutoCloseable {
   }
 
   /**
-   * The tokens: their rows weighed and summed over slots, in their order.
+   * The tokens: their rows weighed and summed over slots, with the arithmetic of the CPU.
    *
    * @param out receives tokens × H
    */

@@ -125,7 +125,7 @@ final class CudaExperts implements FusedExperts {
         // REMOTE is negative, as the kernels want it.
         locals[a] = map.local(routes.expertIds()[a]);
       }
-      lane.routes(locals, routes.weights(), routes.offsets());
+      lane.routes(routes, locals);
     }
 
     @Override

@@ -8,7 +8,7 @@ import org.sparkmoe.kernels.tensor.Activations;
  */
 public interface RoutedExperts {
   /**
-   * Chooses the experts of each token and sums what they make of it, weighed, in slot order.
+   * Chooses the experts of each token and sums what they make of it, weighed.
    *
    * @param x tokens × H, of any type
    * @param bank asked only for experts that have rows

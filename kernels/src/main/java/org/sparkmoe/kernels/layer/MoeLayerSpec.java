@@ -15,7 +15,8 @@ import org.sparkmoe.kernels.router.TopKRule;
  *   shared(x) = sharedExpert(x) · (sharedGate ? σ(gate · x) : 1)
  * </pre>
  *
- * <p>Slots are summed in slot order in f32, then the shared expert, then the output bias.
+ * <p>Slots are summed in f32 in the order of {@link org.sparkmoe.kernels.combine.ExpertTree}, then
+ * the shared expert is added, then the output bias.
  *
  * @param hidden H, width of a token
  * @param intermediate I, width of one routed expert

@@ -8,6 +8,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
 
@@ -254,13 +255,18 @@ final class GpuTest {
     try (Lane lane = gpu.lane()) {
       fake.totals = new int[] {129, 271};
       lane.load(100, 3, arena.allocate(4L * 100 * 3), DType.F32);
-      lane.routes(new int[400], new float[400], new int[] {0, 100, 200, 400});
+      lane.routes(routes(0, 100, 200, 400), new int[400]);
       lane.permute(2);
       assertThat(lane.rowsOfExperts(2)).containsExactly(129, 271);
       lane.arrange(shape);
       GpuActivation silu = new GpuActivation(0, 0, 0, Float.POSITIVE_INFINITY);
       lane.run(List.of(new Lane.Piece(expert, 0, 129), new Lane.Piece(expert, 129, 271)), silu);
     }
+  }
+
+  private static TokenRoutes routes(int... offsets) {
+    int tokens = offsets.length - 1;
+    return new TokenRoutes(tokens, offsets, new int[offsets[tokens]], new float[offsets[tokens]]);
   }
 
   private List<String> maps() {
@@ -284,7 +290,7 @@ final class GpuTest {
       try (Lane lane = gpu.lane()) {
         fake.totals = new int[] {3};
         lane.load(100, 3, arena.allocate(4L * 100 * 3), DType.F32);
-        lane.routes(new int[3], new float[3], new int[] {0, 1, 2, 3});
+        lane.routes(routes(0, 1, 2, 3), new int[3]);
         fake.calls.clear();
         lane.permute(1);
         assertThat(lane.rowsOfExperts(1)).containsExactly(3);

@@ -7,7 +7,7 @@ import java.util.Iterator;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
-import org.sparkmoe.kernels.combine.SlotAccumulator;
+import org.sparkmoe.kernels.combine.TokenSum;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.udfs.executor.TaskScope;
@@ -16,9 +16,9 @@ import org.sparkmoe.udfs.tokens.BatchedRows;
 import org.sparkmoe.udfs.tokens.Vectors;
 
 /**
- * Finalize, the receiving half of expert parallelism. Needs partial rows sorted by token id; weighs
- * and sums the slots of a token in slot order, whatever lane they come from, or sums what lanes
- * have reduced; then adds the shared expert and the output bias.
+ * Finalize, the receiving half of expert parallelism. Needs partial rows sorted by token id; sums
+ * the partials of a token, whatever lane they come from, in the order of {@link
+ * org.sparkmoe.kernels.combine.ExpertTree}; then adds the shared expert and the output bias.
  *
  * <p>Every slot of a token must arrive exactly once; anything else fails the task.
  */
@@ -43,19 +43,12 @@ public final class CombineFunction implements MapPartitionsFunction<Row, Row> {
     private final PreparedLayer layer;
     private final Iterator<Row> rows;
     private final int hidden;
-    private final boolean reducedByLanes;
-    private final SlotAccumulator sum;
+    private final TokenSum sum;
     private final MemorySegment sharedOrNull;
     private final MemorySegment out;
 
-    /** By slot: the vectors to add at its turn, null for none; its place there, its weight. */
-    private final MemorySegment[] sources;
-
     /** By slot, whether it arrived. */
     private final boolean[] arrived;
-
-    private final int[] indices;
-    private final float[] weights;
 
     private Row ahead;
     private long tokenId;
@@ -66,15 +59,11 @@ public final class CombineFunction implements MapPartitionsFunction<Row, Row> {
       this.layer = layer;
       this.rows = rows;
       this.hidden = plan.spec().hidden();
-      this.reducedByLanes = plan.reduction().reducesInLanes();
-      this.sum = new SlotAccumulator(hidden);
+      this.sum = new TokenSum(hidden);
       long vector = DType.F32.bytes(hidden);
       this.sharedOrNull = plan.spec().shared().isPresent() ? arena.allocate(vector, 64) : null;
       this.out = arena.allocate(vector, 64);
-      this.sources = new MemorySegment[plan.spec().topK()];
-      this.arrived = new boolean[sources.length];
-      this.indices = new int[sources.length];
-      this.weights = new float[sources.length];
+      this.arrived = new boolean[plan.spec().topK()];
       this.ahead = rows.hasNext() ? rows.next() : null;
     }
 
@@ -83,13 +72,8 @@ public final class CombineFunction implements MapPartitionsFunction<Row, Row> {
       if (ahead == null) {
         return -1;
       }
-      gather();
       sum.clear();
-      for (int slot = 0; slot < sources.length; slot++) {
-        if (sources[slot] != null) {
-          sum.add(weights[slot], sources[slot], indices[slot]);
-        }
-      }
+      gather();
       sum.store(out, 0);
       layer.finish(1, sharedOrNull, out);
       return 1;
@@ -99,11 +83,11 @@ public final class CombineFunction implements MapPartitionsFunction<Row, Row> {
     private void gather() {
       tokenId = ahead.getLong(PartialRow.TOKEN_ID);
       kept = null;
-      Arrays.fill(sources, null);
       Arrays.fill(arrived, false);
       boolean home = sharedOrNull == null;
       while (ahead != null && ahead.getLong(PartialRow.TOKEN_ID) == tokenId) {
         takeSlots();
+        takePartials();
         if (sharedOrNull != null && !ahead.isNullAt(PartialRow.SHARED)) {
           byte[] output = ahead.getAs(PartialRow.SHARED);
           sharedOrNull.copyFrom(MemorySegment.ofArray(output));
@@ -118,7 +102,7 @@ public final class CombineFunction implements MapPartitionsFunction<Row, Row> {
     }
 
     private void requireAll(boolean home) {
-      for (int slot = 0; slot < sources.length; slot++) {
+      for (int slot = 0; slot < arrived.length; slot++) {
         if (!arrived[slot]) {
           throw new IllegalStateException(
               "token %d: slot %d did not arrive; a part of the dispatch is lost"
@@ -134,34 +118,33 @@ public final class CombineFunction implements MapPartitionsFunction<Row, Row> {
 
     private void takeSlots() {
       byte[] slots = ahead.getAs(PartialRow.SLOTS);
-      byte[] slotWeights = ahead.getAs(PartialRow.WEIGHTS);
-      byte[] partial = ahead.getAs(PartialRow.PARTIAL);
-      MemorySegment vectors = MemorySegment.ofArray(partial);
       for (int i = 0; i < slots.length / Integer.BYTES; i++) {
         int slot = Vectors.intAt(slots, i);
-        if (slot < 0 || slot >= sources.length) {
+        if (slot < 0 || slot >= arrived.length) {
           throw new IllegalStateException(
               "token %d: slot %d arrived, the layer has slots 0 to %d"
-                  .formatted(tokenId, slot, sources.length - 1));
+                  .formatted(tokenId, slot, arrived.length - 1));
         }
         if (arrived[slot]) {
           throw new IllegalStateException(
               "token %d: slot %d arrived twice; is its id unique?".formatted(tokenId, slot));
         }
         arrived[slot] = true;
-        if (!reducedByLanes) {
-          take(slot, vectors, i, Vectors.floatAt(slotWeights, i));
-        } else if (i == 0) {
-          // a lane's slots ascend: its sum has its turn at the lowest
-          take(slot, vectors, 0, 1);
-        }
       }
     }
 
-    private void take(int slot, MemorySegment vectors, int index, float weight) {
-      sources[slot] = vectors;
-      indices[slot] = index;
-      weights[slot] = weight;
+    private void takePartials() {
+      byte[] experts = ahead.getAs(PartialRow.EXPERTS);
+      byte[] vectors = ahead.getAs(PartialRow.PARTIALS);
+      int partials = experts.length / Integer.BYTES;
+      if (partials == 0 || vectors.length != partials * DType.F32.bytes(hidden)) {
+        throw new IllegalStateException(
+            "token %d: %d bytes of partials arrived for %d experts; a part of the dispatch is lost"
+                .formatted(tokenId, vectors.length, partials));
+      }
+      for (int i = 0; i < partials; i++) {
+        sum.add(Vectors.intAt(experts, i), 1, MemorySegment.ofArray(vectors), i);
+      }
     }
 
     @Override

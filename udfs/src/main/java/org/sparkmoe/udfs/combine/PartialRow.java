@@ -12,14 +12,11 @@ public final class PartialRow {
   /** Position of the slots that the lane served, m int32. */
   static final int SLOTS = 1;
 
-  /** Position of their weights, m f32. */
-  static final int WEIGHTS = 2;
+  /** Position of an expert of each partial, p int32. */
+  static final int EXPERTS = 2;
 
-  /**
-   * Position of the unweighted expert outputs, m × H f32; or, where lanes reduce, of their weighted
-   * sum, H f32.
-   */
-  static final int PARTIAL = 3;
+  /** Position of the partials, p × H f32: weighted sums over some of those slots. */
+  static final int PARTIALS = 3;
 
   /**
    * Position of the shared expert's output, H f32; set by the token's home lane if the layer has
@@ -38,8 +35,8 @@ public final class PartialRow {
         new StructType()
             .add("token_id", DataTypes.LongType, false)
             .add("topk_slots", DataTypes.BinaryType, false)
-            .add("topk_weights", DataTypes.BinaryType, false)
-            .add("partial", DataTypes.BinaryType, false)
+            .add("expert_ids", DataTypes.BinaryType, false)
+            .add("partials", DataTypes.BinaryType, false)
             .add("shared", DataTypes.BinaryType));
   }
 }

@@ -18,6 +18,7 @@ final class BlockBuilder {
   private final GrowingBuffer topkSlots = new GrowingBuffer();
   private final GrowingBuffer expertIds = new GrowingBuffer();
   private final GrowingBuffer topkWeights = new GrowingBuffer();
+  private final GrowingBuffer partialStarts = new GrowingBuffer();
   private final GrowingBuffer codes = new GrowingBuffer();
   private final GrowingBuffer scales = new GrowingBuffer();
   private final GrowingBuffer home = new GrowingBuffer();
@@ -40,11 +41,12 @@ final class BlockBuilder {
     tokens++;
   }
 
-  /** A slot of the current token. */
-  void slot(int slot, int expertId, float weight) {
+  /** A slot of the current token, by ascending expert; whether it begins another partial. */
+  void slot(int slot, int expertId, float weight, boolean startsPartial) {
     topkSlots.putInt(slot);
     expertIds.putInt(expertId);
     topkWeights.putInt(Float.floatToRawIntBits(weight));
+    partialStarts.putByte((byte) (startsPartial ? 1 : 0));
     assignments++;
   }
 
@@ -82,7 +84,8 @@ final class BlockBuilder {
         + homeHidden.size()
         + tokenIds.size()
         + slotOffsets.size()
-        + 3L * topkSlots.size();
+        + 3L * topkSlots.size()
+        + partialStarts.size();
   }
 
   /** The block as a row; the builder starts anew. */
@@ -91,7 +94,16 @@ final class BlockBuilder {
     columns.add(lane);
     columns.add(tokens);
     for (GrowingBuffer buffer :
-        List.of(tokenIds, slotOffsets, topkSlots, expertIds, topkWeights, codes, scales, home)) {
+        List.of(
+            tokenIds,
+            slotOffsets,
+            topkSlots,
+            expertIds,
+            topkWeights,
+            partialStarts,
+            codes,
+            scales,
+            home)) {
       columns.add(buffer.drain());
     }
     columns.add(homeHidden.size() == 0 ? null : homeHidden.drain());

@@ -12,7 +12,7 @@ import org.sparkmoe.udfs.tokens.Vectors;
 
 /**
  * The tokens of one block, as a lane receives them. All buffers are little-endian; n is the number
- * of tokens, a token's slots are consecutive assignments.
+ * of tokens, a token's slots are consecutive assignments, by ascending expert.
  *
  * @param lane that owns all experts of the block
  * @param tokenIds n token ids
@@ -20,6 +20,8 @@ import org.sparkmoe.udfs.tokens.Vectors;
  * @param topkSlots slot (0…k−1) of each assignment
  * @param expertIds global expert id of each assignment
  * @param topkWeights weight of each assignment; 1 where the weight already multiplied the input
+ * @param partialStarts a flag for each assignment: 1 where it begins another of the token's
+ *     partials, the sums that the lane makes; always at the token's first
  * @param codes n × H codes
  * @param scales n × scales per token, of the type the scheme says; empty where the scheme has none
  *     per row
@@ -36,6 +38,7 @@ public record DispatchBlock(
     int[] topkSlots,
     int[] expertIds,
     float[] topkWeights,
+    byte[] partialStarts,
     byte[] codes,
     byte[] scales,
     byte[] home,
@@ -56,6 +59,7 @@ public record DispatchBlock(
             .add("topk_slots", DataTypes.BinaryType, false)
             .add("expert_ids", DataTypes.BinaryType, false)
             .add("topk_weights", DataTypes.BinaryType, false)
+            .add("partial_starts", DataTypes.BinaryType, false)
             .add("codes", DataTypes.BinaryType, false)
             .add("scales", DataTypes.BinaryType, false)
             .add("home", DataTypes.BinaryType, false)
@@ -78,7 +82,8 @@ public record DispatchBlock(
         row.getAs(8),
         row.getAs(9),
         row.getAs(10),
-        row.length() > 11 && !row.isNullAt(11) ? row.getList(11) : null);
+        row.getAs(11),
+        row.length() > 12 && !row.isNullAt(12) ? row.getList(12) : null);
   }
 
   /**
@@ -91,6 +96,13 @@ public record DispatchBlock(
     int homes = 0;
     for (byte flag : home) {
       homes += flag;
+    }
+    requireBytes("partial_starts", partialStarts.length, assignments());
+    for (int first : slotOffsets) {
+      if (first < assignments() && partialStarts[first] == 0) {
+        throw new IllegalStateException(
+            "a block for lane %d has a token without a partial at its first slot".formatted(lane));
+      }
     }
     requireBytes("codes", codes.length, tokens() * scheme.codeBytes(hidden));
     requireBytes("scales", scales.length, tokens() * scheme.scaleBytes(hidden));
@@ -112,6 +124,15 @@ public record DispatchBlock(
   /** Tokens of the block. */
   public int tokens() {
     return tokenIds.length;
+  }
+
+  /** Partials of the block. */
+  public int partials() {
+    int partials = 0;
+    for (byte start : partialStarts) {
+      partials += start;
+    }
+    return partials;
   }
 
   /** Assignments of the block. */

@@ -9,12 +9,14 @@ import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
 import org.apache.spark.util.LongAccumulator;
 import org.sparkmoe.kernels.combine.InputWeight;
+import org.sparkmoe.kernels.combine.LanePartials;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.permute.ExpertPlacement;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.udfs.executor.TaskScope;
 import org.sparkmoe.udfs.gating.GatedBatch;
 import org.sparkmoe.udfs.plan.LayerPlan;
+import org.sparkmoe.udfs.plan.Reduction;
 import org.sparkmoe.udfs.tokens.BatchedRows;
 
 /**
@@ -56,6 +58,7 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
     private final LongAccumulator sent;
     private final BlockBuilder[] open;
     private final int[] laneOfSlot;
+    private final LanePartials partials;
     private final List<Row> closed = new ArrayList<>();
     private final MemorySegment encoded;
     private final MemorySegment scales;
@@ -72,6 +75,7 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
       this.sent = sent;
       this.open = new BlockBuilder[placement.lanes()];
       this.laneOfSlot = new int[spec.topK()];
+      this.partials = new LanePartials(spec.topK());
       for (int lane = 0; lane < open.length; lane++) {
         open[lane] = new BlockBuilder(lane, plan.tokens().keeps());
       }
@@ -147,6 +151,7 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
       for (int slot = 0; slot < laneOfSlot.length; slot++) {
         laneOfSlot[slot] = placement.laneOf(batch.topkIds()[first + slot], id);
       }
+      partials.take(batch.topkIds(), first, laneOfSlot);
       for (int slot = 0; slot < laneOfSlot.length; slot++) {
         int lane = laneOfSlot[slot];
         if (firstSlotOf(lane) == slot) {
@@ -168,10 +173,15 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
       BlockBuilder builder = open[lane];
       sent.add(1L);
       builder.token(batch.rows().id(token), tokenCodes(token), tokenScales(token));
-      for (int slot = 0; slot < laneOfSlot.length; slot++) {
+      boolean onlyOne = plan.reduction() == Reduction.LANE_ORDER;
+      boolean begun = false;
+      for (int i = 0; i < laneOfSlot.length; i++) {
+        int slot = partials.slot(i);
         if (laneOfSlot[slot] == lane) {
           float weight = weighted == null ? batch.topkWeights()[first + slot] : 1;
-          builder.slot(slot, batch.topkIds()[first + slot], weight);
+          boolean starts = onlyOne ? !begun : partials.starts(i);
+          builder.slot(slot, batch.topkIds()[first + slot], weight, starts);
+          begun = true;
         }
       }
       if (atHome) {

@@ -5,6 +5,7 @@ import java.util.List;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
+import org.sparkmoe.kernels.combine.WeightAndReduce;
 import org.sparkmoe.kernels.experts.FusedExperts;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.permute.ExpertMap;
@@ -49,7 +50,7 @@ public final class ExpertFunction implements MapPartitionsFunction<Row, Row> {
     return new Partials(
         layer,
         team,
-        FusedExperts.standard(layer.kernel(), plan.reduction().experts(), times, team),
+        FusedExperts.standard(layer.kernel(), WeightAndReduce.NO_OP, times, team),
         workspace,
         new LaneBlocks(rows, plan, lane),
         scope.kernelThread(),

@@ -1,18 +1,21 @@
 package org.sparkmoe.udfs.experts;
 
+import java.util.Arrays;
 import java.util.List;
 import org.sparkmoe.kernels.permute.ExpertMap;
 import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.udfs.dispatch.DispatchBlock;
 
 /**
- * Blocks of one lane that are computed together, tokens and assignments numbered through.
+ * Blocks of one lane that are computed together. Experts see a token once for each of its partials,
+ * as a row of its own, so that what they sum for a row is the partial.
  *
  * @param blocks in order of arrival
  * @param firstToken blocks + 1: block b owns tokens firstToken[b] to firstToken[b + 1] − 1
- * @param routes of all their tokens
+ * @param firstRow tokens + 1: token t is rows firstRow[t] to firstRow[t + 1] − 1
+ * @param routes of the rows
  */
-record LaneBatch(List<DispatchBlock> blocks, int[] firstToken, TokenRoutes routes) {
+record LaneBatch(List<DispatchBlock> blocks, int[] firstToken, int[] firstRow, TokenRoutes routes) {
 
   /**
    * Joins blocks.
@@ -27,20 +30,27 @@ record LaneBatch(List<DispatchBlock> blocks, int[] firstToken, TokenRoutes route
       firstToken[b + 1] = firstToken[b] + blocks.get(b).tokens();
       assignments += blocks.get(b).assignments();
     }
-    int tokens = firstToken[blocks.size()];
-    int[] offsets = new int[tokens + 1];
+    int[] firstRow = new int[firstToken[blocks.size()] + 1];
+    int[] offsets = new int[assignments + 1];
     int[] expertIds = new int[assignments];
     float[] weights = new float[assignments];
     int token = 0;
+    int row = 0;
     int from = 0;
     for (DispatchBlock block : blocks) {
-      for (int t = 1; t <= block.tokens(); t++) {
-        offsets[++token] = from + block.slotOffsets()[t];
+      for (int t = 0; t < block.tokens(); t++) {
+        for (int a = block.slotOffsets()[t]; a < block.slotOffsets()[t + 1]; a++) {
+          if (block.partialStarts()[a] != 0) {
+            offsets[row++] = from + a;
+          }
+        }
+        firstRow[++token] = row;
       }
       System.arraycopy(block.expertIds(), 0, expertIds, from, block.assignments());
       System.arraycopy(block.topkWeights(), 0, weights, from, block.assignments());
       from += block.assignments();
     }
+    offsets[row] = from;
     for (int expert : expertIds) {
       if (map.local(expert) == ExpertMap.REMOTE) {
         throw new IllegalStateException(
@@ -48,10 +58,18 @@ record LaneBatch(List<DispatchBlock> blocks, int[] firstToken, TokenRoutes route
                 .formatted(expert, blocks.getFirst().lane()));
       }
     }
-    return new LaneBatch(blocks, firstToken, new TokenRoutes(tokens, offsets, expertIds, weights));
+    return new LaneBatch(
+        blocks,
+        firstToken,
+        firstRow,
+        new TokenRoutes(row, Arrays.copyOf(offsets, row + 1), expertIds, weights));
   }
 
   int tokens() {
+    return firstRow.length - 1;
+  }
+
+  int rows() {
     return routes.tokens();
   }
 }

@@ -25,14 +25,16 @@ final class LaneBlocks {
   List<DispatchBlock> next() {
     List<DispatchBlock> blocks = new ArrayList<>();
     long tokens = 0;
+    long partials = 0;
     long assignments = 0;
-    while (aheadOrNull != null
-        && (blocks.isEmpty()
-            || plan.holds(
-                tokens + aheadOrNull.tokens(), assignments + aheadOrNull.assignments()))) {
-      blocks.add(aheadOrNull);
+    while (aheadOrNull != null) {
       tokens += aheadOrNull.tokens();
+      partials += aheadOrNull.partials();
       assignments += aheadOrNull.assignments();
+      if (!blocks.isEmpty() && !plan.holds(tokens, partials, assignments)) {
+        break;
+      }
+      blocks.add(aheadOrNull);
       advance();
     }
     return blocks;

@@ -7,14 +7,13 @@ import org.sparkmoe.kernels.memory.PageArena;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
- * The vectors of a lane's batch; replaced when a larger batch comes. The outputs of experts, most
- * of them, are on the heap, which users size; what native code reads lies outside.
+ * The vectors of a lane's batch; replaced when a larger batch comes. The outputs of experts are on
+ * the heap, which users size; what native code reads lies outside.
  */
 final class LaneBuffers implements AutoCloseable {
   private final MoeLayerSpec spec;
   private Arena arena = PageArena.ofShared();
-  private int tokens;
-  private int assignments;
+  private int rows;
   private MemorySegment x = MemorySegment.NULL;
   private MemorySegment y = MemorySegment.NULL;
   private MemorySegment homeX = MemorySegment.NULL;
@@ -26,28 +25,27 @@ final class LaneBuffers implements AutoCloseable {
   }
 
   /** Makes room; what was there is lost where room was missing. */
-  void reserve(int forTokens, int forAssignments) {
-    if (forTokens <= tokens && forAssignments <= assignments) {
+  void reserve(int forRows) {
+    if (forRows <= rows) {
       return;
     }
     arena.close();
     arena = PageArena.ofShared();
-    tokens = Math.max(tokens, forTokens);
-    assignments = Math.max(assignments, forAssignments);
+    rows = forRows;
     long vector = DType.F32.bytes(spec.hidden());
-    x = arena.allocate(tokens * vector, 64);
-    y = MemorySegment.ofArray(new float[Math.multiplyExact(assignments, spec.hidden())]);
-    long homeBytes = spec.shared().isPresent() ? tokens * vector : 0;
+    x = arena.allocate(rows * vector, 64);
+    y = MemorySegment.ofArray(new float[Math.multiplyExact(rows, spec.hidden())]);
+    long homeBytes = spec.shared().isPresent() ? rows * vector : 0;
     homeX = arena.allocate(homeBytes, 64);
     homeY = arena.allocate(homeBytes, 64);
   }
 
-  /** Inputs, tokens × H f32. */
+  /** Inputs, rows × H f32. */
   MemorySegment x() {
     return x;
   }
 
-  /** Outputs of experts, assignments × H f32. */
+  /** What experts sum for them, rows × H f32. */
   MemorySegment y() {
     return y;
   }

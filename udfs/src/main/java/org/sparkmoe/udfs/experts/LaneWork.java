@@ -38,7 +38,7 @@ final class LaneWork implements AutoCloseable {
   /** Takes {@code blocks}, at least one, and puts their vectors side by side. */
   void read(List<DispatchBlock> blocks) {
     batch = LaneBatch.join(blocks, map);
-    buffers.reserve(batch.tokens(), outputs());
+    buffers.reserve(batch.rows());
     blockIndex = 0;
     homeInBlock = 0;
     home = 0;
@@ -54,11 +54,18 @@ final class LaneWork implements AutoCloseable {
               MemorySegment.ofArray(block.scales()),
               buffers.x().asSlice(batch.firstToken()[b] * vector, block.tokens() * vector));
     }
+    spread(vector);
   }
 
-  /** Vectors that leave: one per token, or one per assignment. */
-  private int outputs() {
-    return plan.reduction().reducesInLanes() ? batch.tokens() : batch.routes().assignments();
+  /** From one vector a token to one a row: rows come no earlier than their token. */
+  private void spread(long vector) {
+    for (int token = batch.tokens() - 1; token >= 0; token--) {
+      for (int row = batch.firstRow()[token + 1] - 1; row >= batch.firstRow()[token]; row--) {
+        if (row != token) {
+          MemorySegment.copy(buffers.x(), token * vector, buffers.x(), row * vector, vector);
+        }
+      }
+    }
   }
 
   /** Workspace of {@link #compute} for the batch. */
@@ -98,7 +105,7 @@ final class LaneWork implements AutoCloseable {
       int inBlock = 0;
       for (int t = 0; t < block.tokens(); t++) {
         if (block.home()[t] != 0) {
-          long from = sent ? inBlock : batch.firstToken()[b] + t;
+          long from = sent ? inBlock : batch.firstRow()[batch.firstToken()[b] + t];
           MemorySegment.copy(source, from * vector, buffers.homeX(), count * vector, vector);
           inBlock++;
           count++;
@@ -108,7 +115,7 @@ final class LaneWork implements AutoCloseable {
     return count;
   }
 
-  /** Partial rows: one per token. */
+  /** Rows that leave: one per token. */
   int rows() {
     return batch.tokens();
   }
@@ -125,12 +132,11 @@ final class LaneWork implements AutoCloseable {
     int slots = block.slotOffsets()[inBlock + 1] - first;
     Object[] columns = new Object[plan.tokens().keeps() ? 6 : 5];
     columns[0] = block.tokenIds()[inBlock];
+    int row = batch.firstRow()[token];
+    int partials = batch.firstRow()[token + 1] - row;
     columns[1] = Vectors.encode(block.topkSlots(), first, slots);
-    columns[2] = Vectors.encode(block.topkWeights(), first, slots);
-    columns[3] =
-        plan.reduction().reducesInLanes()
-            ? vectors(buffers.y(), token, 1)
-            : vectors(buffers.y(), batch.routes().offsets()[token], slots);
+    columns[2] = Vectors.encode(firstExperts(row, partials), 0, partials);
+    columns[3] = vectors(buffers.y(), row, partials);
     if (block.home()[inBlock] != 0) {
       if (spec.shared().isPresent()) {
         columns[4] = vectors(buffers.homeY(), home, 1);
@@ -142,6 +148,15 @@ final class LaneWork implements AutoCloseable {
       home++;
     }
     return RowFactory.create(columns);
+  }
+
+  /** The lowest expert of each of these rows. */
+  private int[] firstExperts(int row, int count) {
+    int[] experts = new int[count];
+    for (int i = 0; i < count; i++) {
+      experts[i] = batch.routes().expertIds()[batch.routes().offsets()[row + i]];
+    }
+    return experts;
   }
 
   private byte[] vectors(MemorySegment source, int row, int count) {

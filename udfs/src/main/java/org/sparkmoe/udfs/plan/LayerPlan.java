@@ -21,7 +21,7 @@ import org.sparkmoe.udfs.tokens.TokenFormat;
  * @param codecs how activations are quantized: the input's also says how they travel in dispatch;
  *     all scalar scales are here
  * @param placement experts to lanes; not used by the replicated form
- * @param reduction who sums a token's slots; not used by the replicated form
+ * @param reduction in which order a token's slots are summed; not used by the replicated form
  * @param tokens form of the input rows
  * @param outputDtype elements of the output column
  * @param batchBytes memory that one task may fill with vectors: inputs and outputs of experts
@@ -88,11 +88,15 @@ public record LayerPlan(
     return Math.clamp(batchBytes / perToken, 1, MOST_TOKENS);
   }
 
-  /** Whether a lane may compute so many tokens with so many assignments together. */
-  public boolean holds(long tokens, long assignments) {
-    long perToken = spec().shared().isPresent() ? 3 : 1;
-    // twice: one batch is read or handed out while another is computed
-    long vectors = 2 * (tokens * perToken + assignments);
+  /**
+   * Whether a lane may compute so many tokens together, with so many partials and assignments in
+   * all.
+   */
+  public boolean holds(long tokens, long partials, long assignments) {
+    long shared = spec().shared().isPresent() ? 2 * tokens : 0;
+    // twice: one batch is read or handed out while another is computed; but for the outputs of
+    // slots, which are there while it is
+    long vectors = 2 * (2 * partials + shared) + assignments;
     return tokens <= MOST_TOKENS && DType.F32.bytes(vectors * spec().hidden()) <= batchBytes;
   }
 

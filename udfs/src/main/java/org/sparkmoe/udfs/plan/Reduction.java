@@ -2,36 +2,19 @@ package org.sparkmoe.udfs.plan;
 
 import java.util.Locale;
 import java.util.Optional;
-import org.sparkmoe.kernels.combine.WeightAndReduce;
 
-/** Who weighs and sums a token's slots when lanes share them. */
+/** In which order a token's slots are summed when lanes share them. */
 public enum Reduction {
   /**
-   * The combine step, slot by slot in f32: the same bits whatever lanes there are. Every slot's
-   * vector travels.
+   * That of {@link org.sparkmoe.kernels.combine.ExpertTree}: the same bits whatever lanes there
+   * are. A lane sums what are whole subtrees, and sends a vector for each.
    */
-  SLOT_ORDER(WeightAndReduce.DELEGATE),
+  EXPERT_ORDER,
   /**
-   * Each lane its own slots, in slot order, and the combine step the lanes' sums, in the order of
-   * their lowest slots. One vector travels for each token and lane.
+   * Each lane its own slots in that order, and the combine step the lanes' sums, in the order of
+   * their lowest experts. One vector travels for each token and lane.
    */
-  LANE_ORDER(WeightAndReduce.NO_OP);
-
-  private final WeightAndReduce experts;
-
-  Reduction(WeightAndReduce experts) {
-    this.experts = experts;
-  }
-
-  /** What the experts of a lane leave to do. */
-  public WeightAndReduce experts() {
-    return experts;
-  }
-
-  /** Whether a lane sums its slots. */
-  public boolean reducesInLanes() {
-    return this == LANE_ORDER;
-  }
+  LANE_ORDER;
 
   /** What bits of the outputs depend on, which they otherwise would not. */
   public Optional<String> bitsDependOn() {

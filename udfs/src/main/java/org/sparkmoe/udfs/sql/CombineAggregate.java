@@ -8,47 +8,48 @@ import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 
 /**
- * {@code combine(output ARRAY<FLOAT>, weight FLOAT, slot INT) → ARRAY<FLOAT>}: the weighted sum of
- * a token's expert outputs in f32, in the order of slots, so with the same bits whatever order its
- * rows come in.
+ * {@code combine(output ARRAY<FLOAT>, weight FLOAT, expert_id INT) → ARRAY<FLOAT>}: the weighted
+ * sum of a token's expert outputs in f32, in the order of the job's, so with its bits whatever
+ * order the rows come in.
  */
-public final class CombineAggregate implements AggregateFunction<SlotVectors, ArrayData> {
+public final class CombineAggregate implements AggregateFunction<ExpertVectors, ArrayData> {
   private static final long serialVersionUID = 1;
 
   private static final int OUTPUT = 0;
   private static final int WEIGHT = 1;
-  private static final int SLOT = 2;
+  private static final int EXPERT = 2;
 
   static final Signature SIGNATURE =
       new Signature(
           "combine",
-          "aggregate: the sum of weight · output in f32, in the order of slots: the same bits"
-              + " whatever order rows come in",
+          "aggregate: the sum of weight · output in f32, with the bits of a run whatever order"
+              + " rows come in",
           List.of(
               Argument.column("output", "what an expert made of the token"),
               Argument.column("weight", "the router's, `topk_weight`"),
-              Argument.column("slot", "`topk_slot`, once in a group")),
+              Argument.column(
+                  "expert_id", "once in a group; its number decides what is added first")),
           List.of(
               Form.of(
                   CombineAggregate::new, Form.FLOATS, DataTypes.FloatType, DataTypes.IntegerType)),
           new Example(
-              "%s(v, w, s) FROM VALUES (array(1.0, 2.0), 0.5, 1), (array(4.0, 0.0), 0.25, 0) AS"
-                  + " t(v, w, s)",
+              "%s(v, w, e) FROM VALUES (array(1.0, 2.0), 0.5, 9), (array(4.0, 0.0), 0.25, 3) AS"
+                  + " t(v, w, e)",
               "[1.5,1.0]"),
           "Rows with a null are left out; a group holds all of its vectors until it is complete.");
 
   CombineAggregate() {}
 
   @Override
-  public SlotVectors newAggregationState() {
-    return new SlotVectors();
+  public ExpertVectors newAggregationState() {
+    return new ExpertVectors();
   }
 
   @Override
-  public SlotVectors update(SlotVectors vectors, InternalRow arguments) {
-    if (!arguments.isNullAt(OUTPUT) && !arguments.isNullAt(WEIGHT) && !arguments.isNullAt(SLOT)) {
+  public ExpertVectors update(ExpertVectors vectors, InternalRow arguments) {
+    if (!arguments.isNullAt(OUTPUT) && !arguments.isNullAt(WEIGHT) && !arguments.isNullAt(EXPERT)) {
       vectors.add(
-          arguments.getInt(SLOT),
+          arguments.getInt(EXPERT),
           arguments.getFloat(WEIGHT),
           FloatArrays.of(arguments.getArray(OUTPUT)));
     }
@@ -56,13 +57,13 @@ public final class CombineAggregate implements AggregateFunction<SlotVectors, Ar
   }
 
   @Override
-  public SlotVectors merge(SlotVectors left, SlotVectors right) {
+  public ExpertVectors merge(ExpertVectors left, ExpertVectors right) {
     left.addAll(right);
     return left;
   }
 
   @Override
-  public ArrayData produceResult(SlotVectors vectors) {
+  public ArrayData produceResult(ExpertVectors vectors) {
     return vectors.isEmpty() ? null : FloatArrays.of(vectors.sum());
   }
 

@@ -90,11 +90,6 @@ public final class Vectors {
     return MemorySegment.ofArray(buffer).get(LE_INT, (long) index * Integer.BYTES);
   }
 
-  /** The f32 value at {@code index} (counted in values) of a buffer. */
-  public static float floatAt(byte[] buffer, int index) {
-    return DType.F32.get(MemorySegment.ofArray(buffer), index);
-  }
-
   /** The int32 values of a buffer. */
   public static int[] ints(byte[] buffer) {
     return MemorySegment.ofArray(buffer).toArray(LE_INT);

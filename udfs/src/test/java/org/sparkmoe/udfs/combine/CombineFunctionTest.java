@@ -35,8 +35,6 @@ final class CombineFunctionTest {
   /** The token that things happen to. */
   private static final long VICTIM = Tokens.id(3);
 
-  private static final int HIDDEN_BYTES = 64 * Float.BYTES;
-
   @Test
   void completePartialsPass(SparkSession spark) {
     assertThat(combine(spark, partials(spark))).hasSize(5);
@@ -54,12 +52,7 @@ final class CombineFunctionTest {
   @ValueSource(ints = {0, 1, 2, 3})
   void duplicateSlotFails(int slot, SparkSession spark) {
     List<Row> partials = partials(spark);
-    Row again =
-        partials.stream()
-            .filter(row -> row.getLong(0) == VICTIM && slots(row).contains(slot))
-            .findFirst()
-            .orElseThrow();
-    partials.add(only(again, slot));
+    partials.add(slot(VICTIM, slot));
     assertThatThrownBy(() -> combine(spark, partials))
         .hasStackTraceContaining("token 1003: slot %d arrived twice".formatted(slot));
   }
@@ -67,9 +60,25 @@ final class CombineFunctionTest {
   @Test
   void slotBeyondTopKFails(SparkSession spark) {
     List<Row> partials = partials(spark);
-    partials.add(row(Tokens.id(4), new int[] {4}, new float[] {1}, new byte[HIDDEN_BYTES], null));
+    partials.add(slot(Tokens.id(4), 4));
     assertThatThrownBy(() -> combine(spark, partials))
         .hasStackTraceContaining("token 1004: slot 4 arrived, the layer has slots 0 to 3");
+  }
+
+  @Test
+  void missingPartialFails(SparkSession spark) {
+    List<Row> partials =
+        changed(
+            partials(spark),
+            row -> {
+              byte[] vectors = row.getAs(PartialRow.PARTIALS);
+              byte[] cut = Arrays.copyOf(vectors, vectors.length - 4);
+              return RowFactory.create(
+                  row.getLong(0), row.getAs(1), row.getAs(2), cut, row.getAs(4));
+            });
+    assertThatThrownBy(() -> combine(spark, partials))
+        .hasStackTraceContaining("token 1003: ")
+        .hasStackTraceContaining("bytes of partials arrived for ");
   }
 
   @Test
@@ -111,7 +120,8 @@ final class CombineFunctionTest {
     List<Row> blocks = new ArrayList<>();
     for (Row row : Flow.blocks(TOKENS.rows(spark, 1), PLAN).collectAsList()) {
       Object[] values = IntStream.range(0, row.length()).mapToObj(row::get).toArray();
-      values[7] = Arrays.copyOf((byte[]) values[7], 10);
+      int codes = row.fieldIndex("codes");
+      values[codes] = Arrays.copyOf((byte[]) values[codes], 10);
       blocks.add(RowFactory.create(values));
     }
     Dataset<Row> table = Flow.table(spark, blocks, DispatchBlock.schema(PLAN.tokens()), 1);
@@ -140,38 +150,21 @@ final class CombineFunctionTest {
     return Arrays.stream(Vectors.ints(row.getAs(PartialRow.SLOTS))).boxed().toList();
   }
 
+  /** The row with some of its slots only, and all of its partials. */
+  private static Row select(Row row, List<Integer> slots) {
+    Object[] values = IntStream.range(0, row.length()).mapToObj(row::get).toArray();
+    int[] chosen = slots.stream().mapToInt(Integer::intValue).toArray();
+    values[PartialRow.SLOTS] = Vectors.encode(chosen, 0, chosen.length);
+    return RowFactory.create(values);
+  }
+
   private static Row without(Row row, int slot) {
     return select(row, slots(row).stream().filter(held -> held != slot).toList());
   }
 
-  private static Row only(Row row, int slot) {
-    return select(row, List.of(slot));
-  }
-
-  /** The row with some of its slots. */
-  private static Row select(Row row, List<Integer> chosen) {
-    List<Integer> held = slots(row);
-    float[] heldWeights = Vectors.floats(row.getAs(PartialRow.WEIGHTS));
-    byte[] partial = row.getAs(PartialRow.PARTIAL);
-    int[] slots = new int[chosen.size()];
-    float[] weights = new float[chosen.size()];
-    byte[] vectors = new byte[chosen.size() * HIDDEN_BYTES];
-    for (int i = 0; i < slots.length; i++) {
-      int from = held.indexOf(chosen.get(i));
-      slots[i] = chosen.get(i);
-      weights[i] = heldWeights[from];
-      System.arraycopy(partial, from * HIDDEN_BYTES, vectors, i * HIDDEN_BYTES, HIDDEN_BYTES);
-    }
-    return row(row.getLong(0), slots, weights, vectors, row.getAs(PartialRow.SHARED));
-  }
-
-  private static Row row(
-      long id, int[] slots, float[] weights, byte[] partial, byte[] sharedOrNull) {
+  /** A row with a slot and no partial. */
+  private static Row slot(long id, int slot) {
     return RowFactory.create(
-        id,
-        Vectors.encode(slots, 0, slots.length),
-        Vectors.encode(weights, 0, weights.length),
-        partial,
-        sharedOrNull);
+        id, Vectors.encode(new int[] {slot}, 0, 1), new byte[0], new byte[0], null);
   }
 }

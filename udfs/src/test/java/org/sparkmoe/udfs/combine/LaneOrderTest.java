@@ -19,7 +19,7 @@ import org.sparkmoe.udfs.testing.Flow;
 import org.sparkmoe.udfs.testing.Plans;
 import org.sparkmoe.udfs.testing.Tokens;
 
-/** Lanes that sum their own slots, beside sums in slot order. */
+/** Lanes that sum their own slots, beside sums over the tree of experts. */
 @ExtendWith(LocalSpark.class)
 final class LaneOrderTest {
   private static final int HIDDEN = 64;
@@ -35,7 +35,7 @@ final class LaneOrderTest {
   // With a gated shared expert, and with weights on the input beside a shared one.
   @ParameterizedTest
   @ValueSource(strings = {"qwen3_moe", "qwen2_moe", "llama4"})
-  void oneLaneGivesTheBitsOfSlotOrder(String family, SparkSession spark) {
+  void oneLaneGivesTheBitsOfExpertOrder(String family, SparkSession spark) {
     LayerPlan plan = Plans.fixture(family).withLanes(1).plan();
     SortedMap<Long, byte[]> outputs = Flow.outputs(tokens(5).rows(spark, 2), laneOrder(plan));
     SortedMap<Long, byte[]> expected = Flow.outputs(tokens(5).rows(spark, 2), plan);
@@ -73,8 +73,8 @@ final class LaneOrderTest {
     LayerPlan plan = laneOrder(Plans.fixture("qwen3_moe").withLanes(2).plan());
     for (Row row :
         Flow.partials(Flow.blocks(tokens(8).rows(spark, 1), plan), plan).collectAsList()) {
-      byte[] partial = row.getAs(PartialRow.PARTIAL);
-      assertThat(partial).hasSize(HIDDEN * Float.BYTES);
+      byte[] partials = row.getAs(PartialRow.PARTIALS);
+      assertThat(partials).hasSize(HIDDEN * Float.BYTES);
     }
   }
 }

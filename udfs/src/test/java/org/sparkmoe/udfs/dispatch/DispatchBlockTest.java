@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -66,6 +67,9 @@ final class DispatchBlockTest {
           int[] slots =
               IntStream.range(0, 4)
                   .filter(slot -> placement.laneOf(route.ids()[slot], 0) == thisLane)
+                  .boxed()
+                  .sorted(Comparator.comparingInt(slot -> route.ids()[slot]))
+                  .mapToInt(Integer::intValue)
                   .toArray();
           if (slots.length == 0) {
             continue;
@@ -77,6 +81,8 @@ final class DispatchBlockTest {
             assertThat(block.topkSlots.getInt()).isEqualTo(slot);
             assertThat(block.expertIds.getInt()).isEqualTo(route.ids()[slot]);
             assertThat(block.topkWeights.getFloat()).isEqualTo(route.weights()[slot]);
+            assertThat(block.partialStarts.get())
+                .isEqualTo((byte) (startsPartial(route.ids(), slot, placement) ? 1 : 0));
           }
           float[] received = PlainLayer.int8(16).through(tokens.vector(t));
           for (int h = 0; h < 64; h++) {
@@ -135,7 +141,7 @@ final class DispatchBlockTest {
     Map<Integer, Integer> lastOf = new HashMap<>();
     int several = 0;
     for (Row row : Flow.blocks(tokens.rows(spark, 1), plan).collectAsList()) {
-      int bytes = IntStream.range(2, 9).map(c -> row.<byte[]>getAs(c).length).sum();
+      int bytes = IntStream.range(2, 10).map(c -> row.<byte[]>getAs(c).length).sum();
       assertThat(bytes).isLessThanOrEqualTo(plan.blockBytes() + 400);
       Integer before = lastOf.put(row.getInt(0), bytes);
       if (before != null) {
@@ -229,6 +235,31 @@ final class DispatchBlockTest {
     }
   }
 
+  /**
+   * Whether the largest subtree around the slot's expert with chosen experts of its lane alone has
+   * none before it.
+   */
+  private static boolean startsPartial(int[] ids, int slot, ExpertPlacement placement) {
+    int lane = placement.laneOf(ids[slot], 0);
+    int level = 0;
+    while (level < 8
+        && lanes(ids, ids[slot] >> (level + 1), level + 1, placement).equals(Set.of(lane))) {
+      level++;
+    }
+    int root = level;
+    return Arrays.stream(ids).noneMatch(id -> id >> root == ids[slot] >> root && id < ids[slot]);
+  }
+
+  private static Set<Integer> lanes(int[] ids, int prefix, int level, ExpertPlacement placement) {
+    Set<Integer> lanes = new HashSet<>();
+    for (int id : ids) {
+      if (id >> level == prefix) {
+        lanes.add(placement.laneOf(id, 0));
+      }
+    }
+    return lanes;
+  }
+
   /** A row of a block, its buffers little-endian. */
   private static final class Unpacked {
     private final int n;
@@ -237,6 +268,7 @@ final class DispatchBlockTest {
     private final ByteBuffer topkSlots;
     private final ByteBuffer expertIds;
     private final ByteBuffer topkWeights;
+    private final ByteBuffer partialStarts;
     private final ByteBuffer codes;
     private final ByteBuffer scales;
     private final ByteBuffer home;
@@ -250,6 +282,7 @@ final class DispatchBlockTest {
       topkSlots = buffer(row, "topk_slots");
       expertIds = buffer(row, "expert_ids");
       topkWeights = buffer(row, "topk_weights");
+      partialStarts = buffer(row, "partial_starts");
       codes = buffer(row, "codes");
       scales = buffer(row, "scales");
       home = buffer(row, "home");
@@ -263,7 +296,15 @@ final class DispatchBlockTest {
 
     private void assertAllRead() {
       for (ByteBuffer buffer :
-          List.of(tokenIds, topkSlots, expertIds, topkWeights, codes, home, homeHidden)) {
+          List.of(
+              tokenIds,
+              topkSlots,
+              expertIds,
+              topkWeights,
+              partialStarts,
+              codes,
+              home,
+              homeHidden)) {
         assertThat(buffer.remaining()).isZero();
       }
       assertThat(kept).isEmpty();

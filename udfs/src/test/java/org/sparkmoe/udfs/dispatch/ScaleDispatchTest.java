@@ -294,7 +294,7 @@ final class ScaleDispatchTest {
             .plan();
     Tokens tokens = tokens(Plans.fixture("qwen2_moe"));
     Dataset<Row> blocks =
-        withColumn(Flow.blocks(tokens.rows(spark, 1), plan), plan, 10, hidden -> null);
+        withColumn(Flow.blocks(tokens.rows(spark, 1), plan), plan, "home_hidden", hidden -> null);
     assertThatThrownBy(() -> combined(blocks, plan).collectAsList())
         .hasStackTraceContaining("a block for lane 0 has 0 bytes of home_hidden, expected 9472");
   }
@@ -310,16 +310,16 @@ final class ScaleDispatchTest {
 
   private static Dataset<Row> withScales(
       Dataset<Row> blocks, LayerPlan plan, UnaryOperator<byte[]> change) {
-    return withColumn(blocks, plan, 8, change);
+    return withColumn(blocks, plan, "scales", change);
   }
 
   private static Dataset<Row> withColumn(
-      Dataset<Row> blocks, LayerPlan plan, int column, UnaryOperator<byte[]> change) {
+      Dataset<Row> blocks, LayerPlan plan, String column, UnaryOperator<byte[]> change) {
     List<Row> changed = new ArrayList<>();
     for (Row row : blocks.collectAsList()) {
       Object[] values = new Object[row.length()];
       for (int i = 0; i < values.length; i++) {
-        values[i] = i == column ? change.apply(row.getAs(i)) : row.get(i);
+        values[i] = i == row.fieldIndex(column) ? change.apply(row.getAs(i)) : row.get(i);
       }
       changed.add(RowFactory.create(values));
     }

@@ -34,21 +34,22 @@ final class LayerPlanTest {
   }
 
   @Test
-  void aLaneHoldsInputsAndOutputsTwice() {
+  void aLaneHoldsInputsAndOutputsTwiceAndSlotsOnce() {
     Plans plans = Plans.fixture("olmoe");
     long vector = 4L * plans.layer().spec().hidden();
-    LayerPlan plan = plans.withBatchBytes(2 * (10 + 25) * vector).plan();
-    assertThat(plan.holds(10, 25)).isTrue();
-    assertThat(plan.holds(10, 26)).isFalse();
-    assertThat(plan.holds(11, 25)).isFalse();
+    LayerPlan plan = plans.withBatchBytes((2 * (12 + 12) + 25) * vector).plan();
+    assertThat(plan.holds(10, 12, 25)).isTrue();
+    assertThat(plan.holds(10, 12, 26)).isFalse();
+    assertThat(plan.holds(10, 13, 25)).isFalse();
   }
 
   @Test
   void aSharedExpertTakesRoomToo() {
     Plans plans = Plans.fixture("qwen2_moe");
     long vector = 4L * plans.layer().spec().hidden();
-    LayerPlan plan = plans.withBatchBytes(2 * (3 * 10 + 25) * vector).plan();
-    assertThat(plan.holds(10, 25)).isTrue();
-    assertThat(plan.holds(10, 26)).isFalse();
+    LayerPlan plan = plans.withBatchBytes((2 * (12 + 12 + 10 + 10) + 25) * vector).plan();
+    assertThat(plan.holds(10, 12, 25)).isTrue();
+    assertThat(plan.holds(10, 12, 26)).isFalse();
+    assertThat(plan.holds(11, 12, 25)).isFalse();
   }
 }

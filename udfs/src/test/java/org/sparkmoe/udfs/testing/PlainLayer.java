@@ -17,6 +17,7 @@ import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.E2m1;
 import org.sparkmoe.kernels.tensor.E4m3;
 import org.sparkmoe.kernels.tensor.Workspace;
+import org.sparkmoe.kernels.testing.SlotTree;
 
 /**
  * A layer token by token and slot by slot, without lanes, batches or blocks: what dispatch and
@@ -75,9 +76,9 @@ public final class PlainLayer implements AutoCloseable {
   public float[] forward(float[] x, Wire wire, Wire sharedWire) {
     Route route = route(x);
     float[] received = wire.through(expertInput(x));
-    float[] sum = new float[x.length];
-    for (int slot = 0; slot < spec.topK(); slot++) {
-      float[] y = new float[x.length];
+    float[][] y = new float[spec.topK()][x.length];
+    float[] weights = new float[y.length];
+    for (int slot = 0; slot < y.length; slot++) {
       try (ExpertLease lease = layer.acquire(route.ids()[slot])) {
         layer
             .kernel()
@@ -85,14 +86,12 @@ public final class PlainLayer implements AutoCloseable {
                 lease.expert(),
                 1,
                 MemorySegment.ofArray(received),
-                MemorySegment.ofArray(y),
+                MemorySegment.ofArray(y[slot]),
                 workspace);
       }
-      float weight = spec.routing().weightOnInput() ? 1 : route.weights()[slot];
-      for (int h = 0; h < sum.length; h++) {
-        sum[h] += weight * y[h];
-      }
+      weights[slot] = spec.routing().weightOnInput() ? 1 : route.weights()[slot];
     }
+    float[] sum = SlotTree.sum(route.ids(), weights, y);
     if (spec.shared().isPresent()) {
       float[] shared = new float[x.length];
       layer.sharedExpert(

@@ -109,7 +109,7 @@ public record Plans(
         backend,
         codecs,
         ExpertPlacement.linear(layer.spec().experts(), lanes),
-        Reduction.SLOT_ORDER,
+        Reduction.EXPERT_ORDER,
         new TokenFormat(layer.spec().hidden(), DType.F32, keptOrNull, duplicatesOrNull),
         DType.F32,
         batchBytes,

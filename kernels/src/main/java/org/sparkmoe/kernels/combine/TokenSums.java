@@ -6,12 +6,12 @@ import org.sparkmoe.kernels.permute.TokenPermutation;
 import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.team.Team;
 
-/** {@code out[t] = Σ_slots weight · rows[rowOf(assignment)]}. */
-final class SlotSum {
+/** {@code out[t] = Σ_slots weight · rows[rowOf(assignment)]}, in the order of {@link TokenSum}. */
+final class TokenSums {
   /** Tokens that one member of a team sums at a time, at most. */
   private static final int MOST_TOKENS = 256;
 
-  private SlotSum() {}
+  private TokenSums() {}
 
   static void apply(Unreduced y, IntToLongFunction rowOf, Team team, MemorySegment out) {
     int tokens = y.permutation().routes().tokens();
@@ -25,12 +25,12 @@ final class SlotSum {
       Unreduced y, IntToLongFunction rowOf, int fromToken, int toToken, MemorySegment out) {
     TokenPermutation permutation = y.permutation();
     TokenRoutes routes = permutation.routes();
-    SlotAccumulator sum = new SlotAccumulator(y.hidden());
+    TokenSum sum = new TokenSum(y.hidden());
     for (int token = fromToken; token < toToken; token++) {
       sum.clear();
       for (int a = routes.offsets()[token]; a < routes.offsets()[token + 1]; a++) {
         if (permutation.row(a) != TokenPermutation.DROPPED) {
-          sum.add(routes.weights()[a], y.rows(), rowOf.applyAsLong(a));
+          sum.add(routes.expertIds()[a], routes.weights()[a], y.rows(), rowOf.applyAsLong(a));
         }
       }
       sum.store(out, token);
