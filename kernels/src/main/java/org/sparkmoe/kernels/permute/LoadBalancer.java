@@ -2,13 +2,20 @@ package org.sparkmoe.kernels.permute;
 
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.List;
 import java.util.PriorityQueue;
 import java.util.stream.IntStream;
 
 /**
- * Puts experts on lanes by their loads. Hot experts get more lanes first, as in expert-parallel
- * load balancing (EPLB): the next copy always goes to the expert with the largest load per copy.
- * Then copies are packed longest first, each on the lane with the least load so far.
+ * Puts experts on lanes by their loads.
+ *
+ * <p>Contiguous ranges come first where some are nearly even, equal ones before others: lanes with
+ * whole {@linkplain org.sparkmoe.kernels.combine.ExpertTree subtrees} of experts send fewer
+ * vectors.
+ *
+ * <p>Else hot experts get more lanes first, as in expert-parallel load balancing (EPLB): the next
+ * copy always goes to the expert with the largest load per copy. Then copies are packed longest
+ * first, each on the lane with the least load so far.
  *
  * <p>Copies are added only until the lanes are even; each costs the memory of an expert. Ties go to
  * the lower expert and the lower lane, so equal loads give equal placements.
@@ -16,6 +23,9 @@ import java.util.stream.IntStream;
 public final class LoadBalancer {
   /** Lanes this even are not worth another copy. */
   private static final double EVEN = 1.03;
+
+  /** Ranges this even are worth the wait for the busiest lane. */
+  private static final double EVEN_RANGES = 1.05;
 
   /**
    * What holding an expert weighs beside its tokens, as a part of the mean load: experts without
@@ -45,7 +55,7 @@ public final class LoadBalancer {
   }
 
   /**
-   * The most even placement found.
+   * Ranges that are nearly even, else the most even placement found.
    *
    * @param loads by expert, for example tokens
    * @param redundant copies beyond one per expert, at most
@@ -54,6 +64,12 @@ public final class LoadBalancer {
     if (redundant < 0) {
       throw new IllegalArgumentException(
           "%d redundant experts: must be at least 0".formatted(redundant));
+    }
+    for (ExpertPlacement ranges :
+        List.of(ExpertPlacement.linear(loads.length, lanes), Ranges.even(loads, lanes))) {
+      if (ranges.imbalance(loads) <= EVEN_RANGES) {
+        return ranges;
+      }
     }
     int[] copies = new int[loads.length];
     Arrays.fill(copies, 1);

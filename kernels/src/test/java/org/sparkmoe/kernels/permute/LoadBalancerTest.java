@@ -73,6 +73,23 @@ final class LoadBalancerTest {
     assertThat(placement.imbalance(loads)).isEqualTo(1);
   }
 
+  /** Which send fewer vectors than experts dealt out one by one. */
+  @Test
+  void nearlyEvenLoadsStayEqualRanges() {
+    SplittableRandom random = new SplittableRandom(3);
+    long[] loads = random.longs(64, 80, 120).toArray();
+    assertThat(LoadBalancer.balance(loads, 2, 2)).isEqualTo(ExpertPlacement.linear(64, 2));
+  }
+
+  @Test
+  void rangesMoveWhereThatMakesThemEven() {
+    long[] loads = {30, 10, 10, 10, 10, 10, 10, 10, 10, 10};
+    ExpertPlacement placement = LoadBalancer.balance(loads, 2, 2);
+    assertThat(placement.imbalance(loads)).isEqualTo(1);
+    assertThat(placement.map(0).localExperts()).isEqualTo(4);
+    assertThat(IntStream.range(0, 10).map(e -> placement.laneOf(e, 0)).toArray()).isSorted();
+  }
+
   @Test
   void expertsWithoutTokensSpread() {
     ExpertPlacement placement = LoadBalancer.balance(new long[12], 4, 2);

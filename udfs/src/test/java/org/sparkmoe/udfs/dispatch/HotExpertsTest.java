@@ -27,11 +27,11 @@ final class HotExpertsTest {
     return Plans.changed(plan, placement, plan.reduction());
   }
 
-  /** A third of all load on expert 3, so that it is held by several lanes. */
+  /** Three quarters of all load on expert 3, so that it is held by several lanes. */
   private static ExpertPlacement hot(LayerPlan plan, int lanes) {
     long[] loads = new long[plan.spec().experts()];
     for (int expert = 0; expert < loads.length; expert++) {
-      loads[expert] = expert == 3 ? 10L * loads.length : 20;
+      loads[expert] = expert == 3 ? 60L * loads.length : 20;
     }
     return LoadBalancer.balance(loads, lanes, lanes);
   }
