@@ -36,7 +36,7 @@ import org.sparkmoe.udfs.tokens.TokenFormat;
  */
 public final class LayerPipeline {
   /** Bytes of partial results that one combine task sorts and sums. */
-  private static final long COMBINE_TASK_BYTES = 64L << 20;
+  private static final long COMBINE_TASK_BYTES = 128L << 20;
 
   private static final int MOST_COMBINE_TASKS = 4096;
 
