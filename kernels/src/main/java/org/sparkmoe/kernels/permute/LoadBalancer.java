@@ -27,6 +27,9 @@ public final class LoadBalancer {
   /** Ranges this even are worth the wait for the busiest lane. */
   private static final double EVEN_RANGES = 1.05;
 
+  /** Experts of a lane with ranges, over those of equal ones: they have to fit where it runs. */
+  private static final double MOST_EXPERTS = 1.5;
+
   /**
    * What holding an expert weighs beside its tokens, as a part of the mean load: experts without
    * tokens still spread.
@@ -67,7 +70,8 @@ public final class LoadBalancer {
     }
     for (ExpertPlacement ranges :
         List.of(ExpertPlacement.linear(loads.length, lanes), Ranges.even(loads, lanes))) {
-      if (ranges.imbalance(loads) <= EVEN_RANGES) {
+      if (ranges.imbalance(loads) <= EVEN_RANGES
+          && mostExperts(ranges) <= MOST_EXPERTS * Math.ceilDiv(loads.length, lanes)) {
         return ranges;
       }
     }
@@ -89,6 +93,13 @@ public final class LoadBalancer {
       }
     }
     return best;
+  }
+
+  private static int mostExperts(ExpertPlacement placement) {
+    return IntStream.range(0, placement.lanes())
+        .map(lane -> placement.map(lane).localExperts())
+        .max()
+        .orElse(0);
   }
 
   /** The expert with the largest load per copy that is not on every lane yet, or −1. */

@@ -90,6 +90,18 @@ final class LoadBalancerTest {
     assertThat(IntStream.range(0, 10).map(e -> placement.laneOf(e, 0)).toArray()).isSorted();
   }
 
+  /** All of them have to fit where the lane runs. */
+  @Test
+  void rangesDoNotCrowdALane() {
+    long[] loads = new long[64];
+    Arrays.fill(loads, 1);
+    loads[0] = 1000;
+    loads[1] = 1000;
+    ExpertPlacement placement = LoadBalancer.balance(loads, 2, 2);
+    assertThat(placement.map(0).localExperts()).isBetween(24, 40);
+    assertThat(placement.imbalance(loads)).isLessThan(1.05);
+  }
+
   @Test
   void expertsWithoutTokensSpread() {
     ExpertPlacement placement = LoadBalancer.balance(new long[12], 4, 2);
