@@ -340,11 +340,11 @@ extern "C" __global__ void gather(const uint4* from, const int* rowOf, uint4* to
   }
 }
 
-#define COMBINE(TO, T)                                                                                        \
-  extern "C" __global__ void __launch_bounds__(256, 6) combine_##TO(                                                                    \
-      const float* rows, const int* expertOf, const int* rowOf, const float* weights, const int* offsetsOrNull, \
-      int k, int most, T* out, int cols) {                                                                    \
-    combine(rows, expertOf, rowOf, weights, offsetsOrNull, k, most, out, cols);                               \
+#define COMBINE(TO, T)                                                                                           \
+  extern "C" __global__ void __launch_bounds__(256, 6) combine_##TO(                                             \
+      const float* rows, const int* expertOf, const int* rowOf, const float* weights, const int* offsetsOrNull,  \
+      int k, int most, T* out, int cols) {                                                                       \
+    combine(rows, expertOf, rowOf, weights, offsetsOrNull, k, most, out, cols);                                  \
   }
 
 COMBINE(f32, float)

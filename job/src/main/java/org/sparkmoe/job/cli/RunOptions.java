@@ -184,8 +184,9 @@ final class RunOptions {
       paramLabel = "P",
       defaultValue = "balanced",
       description = {
-        "Experts on lanes: balanced (by the loads that the first pass counts, hot experts on"
-            + " several lanes), linear (ranges) or round-robin. Default: balanced.",
+        "Experts on lanes: balanced (by the loads that the first pass counts: ranges where those"
+            + " can be nearly even, else dealt out, hot experts on several lanes), linear (ranges)"
+            + " or round-robin. Default: balanced.",
       })
   private String placement;
 

@@ -147,7 +147,7 @@ final class Texts {
   static String lanes(LaneBalance balance) {
     return String.format(
         Locale.ROOT,
-        "lanes    busiest %.2f x the mean (in ranges of experts %.2f x), %d expert%s on several"
+        "lanes    busiest %.2f x the mean (in equal ranges %.2f x), %d expert%s on several"
             + " lanes",
         balance.placed(),
         balance.linear(),

@@ -30,8 +30,8 @@ public final class CostModel {
   /** Bytes that a token adds to a block beside codes and scales: id, offset, home flag. */
   private static final int TOKEN_OVERHEAD = 13;
 
-  /** Bytes of one assignment in a block: slot, expert id, weight. */
-  private static final int SLOT_OVERHEAD = 12;
+  /** Bytes of one assignment in a block: slot, expert id, weight, whether it begins a partial. */
+  private static final int SLOT_OVERHEAD = 13;
 
   private CostModel() {}
 
@@ -93,7 +93,7 @@ public final class CostModel {
     return lanes * (1 - Math.pow(1 - 1.0 / lanes, k));
   }
 
-  /** Expected number of vectors that lanes send of a token, for k uniform choices. */
+  /** About how many vectors lanes send of a token. */
   private static double partials(Workload work, int lanes) {
     if (work.reduction() == Reduction.LANE_ORDER) {
       return distinctLanes(lanes, work.topK());
@@ -102,8 +102,9 @@ public final class CostModel {
   }
 
   /**
-   * Expected number of chosen ones among the largest subtrees of expert ids that lie within one of
-   * {@code lanes} equal ranges; k at most. Of a power of two, those are the lanes.
+   * Expected number of chosen ones, for k uniform choices, among the largest subtrees of expert ids
+   * that lie within one of {@code lanes} equal ranges; k at most. Of a power of two, those are the
+   * lanes. An estimate of partials, which also join where no expert of another lane was chosen.
    */
   static double subtrees(int experts, int lanes, int k) {
     int levels = Integer.SIZE - Integer.numberOfLeadingZeros(experts - 1);

@@ -22,7 +22,7 @@ import org.sparkmoe.udfs.plan.Reduction;
  * @param placement experts to lanes
  * @param redundantExperts copies of experts that a balanced placement may add; as many as lanes
  *     when empty
- * @param reduction who sums a token's slots when lanes share them
+ * @param reduction in which order a token's slots are summed when lanes share them
  * @param activationQuant whose schemes activations are quantized by
  * @param weightMemory bytes of packed weights that an executor may hold, empty for all it needs
  * @param overwrite replace an existing run
@@ -193,7 +193,10 @@ public record JobRequest(
 
   /** Rules that put experts on lanes. */
   public enum Placement {
-    /** By the loads that the run's first pass counts; hot experts on several lanes. */
+    /**
+     * By the loads that the run's first pass counts: ranges where those can be nearly even, else
+     * dealt out, with hot experts on several lanes.
+     */
     BALANCED,
     /** Contiguous ranges. */
     LINEAR,

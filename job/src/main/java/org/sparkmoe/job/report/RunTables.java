@@ -160,7 +160,7 @@ final class RunTables {
             .formatted(
                 number(layer.manifest().at("/lanes/busiest_over_mean").asDouble()),
                 number(layer.manifest().at("/lanes/busiest_over_mean_linear").asDouble())),
-        List.of("lane#", "in ranges of experts#", "as placed#"),
+        List.of("lane#", "in equal ranges#", "as placed#"),
         IntStream.range(0, placed.size())
             .mapToObj(
                 lane ->

@@ -89,7 +89,7 @@
       type: "bar",
       data: {
         labels: loads.placed.map((_, lane) => lane),
-        datasets: [bars("in ranges of experts", "muted", loads.linear), bars("as placed", "first", loads.placed)],
+        datasets: [bars("in equal ranges", "muted", loads.linear), bars("as placed", "first", loads.placed)],
       },
       options: {
         scales: { x: axis("lane", null, { grid: { display: false } }), y: axis("assignments", count, { beginAtZero: true }) },

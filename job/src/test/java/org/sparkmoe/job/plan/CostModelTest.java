@@ -66,14 +66,14 @@ final class CostModelTest {
     assertThat(cost.lanes()).isEqualTo(4);
     assertThat(cost.weightBytes()).isEqualTo(GB / 2);
     assertThat(cost.loadSeconds()).isCloseTo(0.5, EXACT);
-    // a token goes to 4·(1 − (3/4)²) = 1.75 lanes with 40 + 13 bytes, its two slots take 12 each
-    assertThat(cost.dispatchBytes()).isEqualTo(1000 * (175 * 53 + 2400) / 100);
+    // a token goes to 4·(1 − (3/4)²) = 1.75 lanes with 40 + 13 bytes, its two slots take 13 each
+    assertThat(cost.dispatchBytes()).isEqualTo(1000 * (175 * 53 + 2600) / 100);
     // and each of them sums what it has for it
     assertThat(cost.combineBytes()).isEqualTo(1000 * 175 * 10 * 4 / 100);
-    assertThat(cost.shuffleSeconds()).isCloseTo((116_750 + 70_000) / 5e8, EXACT);
+    assertThat(cost.shuffleSeconds()).isCloseTo((118_750 + 70_000) / 5e8, EXACT);
     assertThat(cost.streamSeconds()).isCloseTo(0.5, EXACT);
     assertThat(cost.computeSeconds()).isCloseTo(120_000 / 2e11, EXACT);
-    assertThat(cost.seconds()).isCloseTo(1 + 186_750 / 5e8, EXACT);
+    assertThat(cost.seconds()).isCloseTo(1 + 188_750 / 5e8, EXACT);
   }
 
   @Test
@@ -89,9 +89,9 @@ final class CostModelTest {
     Workload home = Plans.with(Plans.work(GB), new TokenBytes(11, 40, 40, 0), 1);
 
     assertThat(ep(codes, Plans.cluster(2, 8), 4).dispatchBytes())
-        .isEqualTo(1000 * (175 * 24 + 2400) / 100);
+        .isEqualTo(1000 * (175 * 24 + 2600) / 100);
     assertThat(ep(home, Plans.cluster(2, 8), 4).dispatchBytes())
-        .isEqualTo(1000 * (175 * 24 + 2400) / 100 + 40_000);
+        .isEqualTo(1000 * (175 * 24 + 2600) / 100 + 40_000);
   }
 
   @Test

@@ -27,8 +27,9 @@ public final class ExpertTree {
    *
    * @param expert ≥ 0, not below the one before
    * @param next the expert after it, or {@link #END}
-   * @return how many of the waiting sums, newest first, are added to on their right before {@code
-   *     next}; the result, or the expert itself, waits in turn
+   * @return how many of the waiting sums, the newest first, have all that stands on their right
+   *     now: the expert is added to the newest, the result to the one before, and so on. What comes
+   *     of it, or the expert itself, waits in turn
    */
   public int pass(int expert, int next) {
     long complete = next == END ? -1 : (2L << level(expert, next)) - 1;

@@ -26,7 +26,7 @@ public enum WeightAndReduce {
   CONTIGUOUS {
     @Override
     public void apply(Unreduced y, Team team, MemorySegment out) {
-      TokenSums.apply(y, assignment -> assignment, team, out);
+      BatchSum.apply(y, assignment -> assignment, team, out);
     }
   },
 
@@ -34,7 +34,7 @@ public enum WeightAndReduce {
   NAIVE_BATCHED {
     @Override
     public void apply(Unreduced y, Team team, MemorySegment out) {
-      TokenSums.apply(y, assignment -> batchedRow(y, assignment), team, out);
+      BatchSum.apply(y, assignment -> batchedRow(y, assignment), team, out);
     }
   },
 

@@ -210,6 +210,10 @@ final class DeviceRoutes {
     while (combineBytes(threads) > SHARED_BYTES && threads > WARP) {
       threads /= 2;
     }
+    if (combineBytes(threads) > SHARED_BYTES) {
+      throw new IllegalArgumentException(
+          "a token has %d experts, more than a GPU sums at a time".formatted(mostSlots));
+    }
     stream.launch(
         kernels.combines().get(type),
         tokens,

@@ -3,8 +3,8 @@ package org.sparkmoe.kernels.permute;
 import java.util.Arrays;
 
 /**
- * The assignments of a batch of tokens to experts, token after token, slots ascending within a
- * token. Ragged, because a lane keeps only its own slots of a token.
+ * The assignments of a batch of tokens to experts, token after token. Ragged, because a lane keeps
+ * only its own slots of a token, and has a token once for each of its partials.
  *
  * @param tokens number of tokens
  * @param offsets token t owns the assignments offsets[t] to offsets[t + 1] − 1; tokens + 1 values,

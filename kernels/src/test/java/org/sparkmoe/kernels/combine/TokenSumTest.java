@@ -5,11 +5,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.sparkmoe.kernels.testing.ExpertTreeSum;
 import org.sparkmoe.kernels.testing.RandomTensors;
 import org.sparkmoe.kernels.testing.Rows;
-import org.sparkmoe.kernels.testing.SlotTree;
 
 final class TokenSumTest {
   private static final int HIDDEN = 3;
@@ -49,8 +50,30 @@ final class TokenSumTest {
         sum.add(ids[slot], weights[slot], MemorySegment.ofArray(rows[slot]), 0);
       }
       Rows.assertSameBits(
-          stored(sum, HIDDEN), SlotTree.sum(ids, weights, rows), random + ", token " + token);
+          stored(sum, HIDDEN), ExpertTreeSum.sum(ids, weights, rows), random + ", token " + token);
     }
+  }
+
+  @Test
+  void idsUseAllTheirBits() {
+    RandomTensors random = new RandomTensors(8);
+    int[] ids = {Integer.MAX_VALUE - 1, 3, 1 << 30, (1 << 30) + 1, 0, Integer.MAX_VALUE};
+    float[] weights = random.normals(ids.length, 1);
+    float[][] rows = new float[ids.length][];
+    TokenSum sum = new TokenSum(HIDDEN);
+    for (int slot = 0; slot < ids.length; slot++) {
+      rows[slot] = random.normals(HIDDEN, 1);
+      sum.add(ids[slot], weights[slot], MemorySegment.ofArray(rows[slot]), 0);
+    }
+    Rows.assertSameBits(stored(sum, HIDDEN), ExpertTreeSum.sum(ids, weights, rows), random);
+  }
+
+  /** Whoever sums a lane's partial again multiplies it by one. */
+  @Test
+  void oneProductStaysAsItIs() {
+    TokenSum sum = new TokenSum(1);
+    sum.add(5, 1, MemorySegment.ofArray(new float[] {-0f}), 0);
+    assertThat(Float.floatToRawIntBits(stored(sum, 1)[0])).isEqualTo(Float.floatToRawIntBits(-0f));
   }
 
   @ParameterizedTest

@@ -98,9 +98,10 @@ final class FusedExpertsFixture {
         uniform("odd sizes", 13, 2, 7, 1),
         uniform("one lane of three", 33, 3, 8, 3),
         uniform("more lanes than experts", 5, 2, 3, 4),
-        many("all of many experts", 9, 8, ExpertMap.all(64)),
-        many("a third of many experts", 9, 8, ExpertPlacement.roundRobin(64, 3).map(1)),
-        many("more slots than a warp has lanes", 3, 40, ExpertMap.all(70)),
+        many("all of many experts", 9, 8, 20, ExpertMap.all(64)),
+        many("all of many experts, odd width", 9, 8, 21, ExpertMap.all(64)),
+        many("a third of many experts", 9, 8, 20, ExpertPlacement.roundRobin(64, 3).map(1)),
+        many("more slots than a warp has lanes", 3, 40, 20, ExpertMap.all(70)),
         allToOneExpert(),
         allToOneExpertBeyondOneGather(),
         ragged());
@@ -133,11 +134,11 @@ final class FusedExpertsFixture {
     return build(name, 33, 21, routes, map, random);
   }
 
-  private static Case many(String name, int tokens, int k, ExpertMap map) {
+  private static Case many(String name, int tokens, int k, int hidden, ExpertMap map) {
     RandomTensors random = new RandomTensors(map.localExperts());
     int[] ids = random.expertIds(tokens, k, map.experts());
     TokenRoutes routes = TokenRoutes.uniform(tokens, k, ids, random.normals(tokens * k, 1));
-    return build(name, 20, 6, routes, map, random);
+    return build(name, hidden, 6, routes, map, random);
   }
 
   private static Case allToOneExpert() {

@@ -25,6 +25,7 @@ final class BlockBuilder {
   private final GrowingBuffer homeHidden = new GrowingBuffer();
   private final List<Object> kept = new ArrayList<>();
   private int tokens;
+  private int partials;
   private int assignments;
 
   BlockBuilder(int lane, boolean keeps) {
@@ -47,6 +48,7 @@ final class BlockBuilder {
     expertIds.putInt(expertId);
     topkWeights.putInt(Float.floatToRawIntBits(weight));
     partialStarts.putByte((byte) (startsPartial ? 1 : 0));
+    partials += startsPartial ? 1 : 0;
     assignments++;
   }
 
@@ -71,11 +73,11 @@ final class BlockBuilder {
   }
 
   /**
-   * Whether the block is to be closed: at {@code limit} bytes, and with kept columns, whose size
-   * nobody knows, also at a number of tokens.
+   * Whether the block is to be closed: at {@code limit} bytes or {@code mostPartials} partials, and
+   * with kept columns, whose size nobody knows, also at a number of tokens.
    */
-  boolean isFull(int limit) {
-    return bytes() >= limit || kept.size() >= MOST_KEPT;
+  boolean isFull(int limit, long mostPartials) {
+    return bytes() >= limit || partials >= mostPartials || kept.size() >= MOST_KEPT;
   }
 
   private long bytes() {
@@ -113,6 +115,7 @@ final class BlockBuilder {
       kept.clear();
     }
     tokens = 0;
+    partials = 0;
     assignments = 0;
     slotOffsets.putInt(0);
     return RowFactory.create(columns.toArray());

@@ -189,7 +189,7 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
       } else {
         builder.endAway();
       }
-      if (builder.isFull(plan.blockBytes())) {
+      if (builder.isFull(plan.blockBytes(), plan.blockPartials())) {
         closed.add(builder.finish());
       }
     }

@@ -7,15 +7,16 @@ import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.udfs.dispatch.DispatchBlock;
 
 /**
- * Blocks of one lane that are computed together. Experts see a token once for each of its partials,
- * as a row of its own, so that what they sum for a row is the partial.
+ * Blocks of one lane that are computed together. Experts are given a row for each partial of a
+ * token, so that what they sum for a row is the partial.
  *
  * @param blocks in order of arrival
  * @param firstToken blocks + 1: block b owns tokens firstToken[b] to firstToken[b + 1] − 1
- * @param firstRow tokens + 1: token t is rows firstRow[t] to firstRow[t + 1] − 1
+ * @param firstPartial tokens + 1: token t has the rows firstPartial[t] to firstPartial[t + 1] − 1
  * @param routes of the rows
  */
-record LaneBatch(List<DispatchBlock> blocks, int[] firstToken, int[] firstRow, TokenRoutes routes) {
+record LaneBatch(
+    List<DispatchBlock> blocks, int[] firstToken, int[] firstPartial, TokenRoutes routes) {
 
   /**
    * Joins blocks.
@@ -30,7 +31,7 @@ record LaneBatch(List<DispatchBlock> blocks, int[] firstToken, int[] firstRow, T
       firstToken[b + 1] = firstToken[b] + blocks.get(b).tokens();
       assignments += blocks.get(b).assignments();
     }
-    int[] firstRow = new int[firstToken[blocks.size()] + 1];
+    int[] firstPartial = new int[firstToken[blocks.size()] + 1];
     int[] offsets = new int[assignments + 1];
     int[] expertIds = new int[assignments];
     float[] weights = new float[assignments];
@@ -44,7 +45,7 @@ record LaneBatch(List<DispatchBlock> blocks, int[] firstToken, int[] firstRow, T
             offsets[row++] = from + a;
           }
         }
-        firstRow[++token] = row;
+        firstPartial[++token] = row;
       }
       System.arraycopy(block.expertIds(), 0, expertIds, from, block.assignments());
       System.arraycopy(block.topkWeights(), 0, weights, from, block.assignments());
@@ -61,15 +62,15 @@ record LaneBatch(List<DispatchBlock> blocks, int[] firstToken, int[] firstRow, T
     return new LaneBatch(
         blocks,
         firstToken,
-        firstRow,
+        firstPartial,
         new TokenRoutes(row, Arrays.copyOf(offsets, row + 1), expertIds, weights));
   }
 
   int tokens() {
-    return firstRow.length - 1;
+    return firstPartial.length - 1;
   }
 
-  int rows() {
+  int partials() {
     return routes.tokens();
   }
 }

@@ -13,6 +13,7 @@ import org.sparkmoe.kernels.tensor.DType;
 final class LaneBuffers implements AutoCloseable {
   private final MoeLayerSpec spec;
   private Arena arena = PageArena.ofShared();
+  private int tokens;
   private int rows;
   private MemorySegment x = MemorySegment.NULL;
   private MemorySegment y = MemorySegment.NULL;
@@ -25,17 +26,18 @@ final class LaneBuffers implements AutoCloseable {
   }
 
   /** Makes room; what was there is lost where room was missing. */
-  void reserve(int forRows) {
-    if (forRows <= rows) {
+  void reserve(int forTokens, int forRows) {
+    if (forTokens <= tokens && forRows <= rows) {
       return;
     }
     arena.close();
     arena = PageArena.ofShared();
-    rows = forRows;
+    tokens = Math.max(tokens, forTokens);
+    rows = Math.max(rows, forRows);
     long vector = DType.F32.bytes(spec.hidden());
     x = arena.allocate(rows * vector, 64);
     y = MemorySegment.ofArray(new float[Math.multiplyExact(rows, spec.hidden())]);
-    long homeBytes = spec.shared().isPresent() ? rows * vector : 0;
+    long homeBytes = spec.shared().isPresent() ? tokens * vector : 0;
     homeX = arena.allocate(homeBytes, 64);
     homeY = arena.allocate(homeBytes, 64);
   }

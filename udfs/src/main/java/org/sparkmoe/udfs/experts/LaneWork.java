@@ -38,7 +38,7 @@ final class LaneWork implements AutoCloseable {
   /** Takes {@code blocks}, at least one, and puts their vectors side by side. */
   void read(List<DispatchBlock> blocks) {
     batch = LaneBatch.join(blocks, map);
-    buffers.reserve(batch.rows());
+    buffers.reserve(batch.tokens(), batch.partials());
     blockIndex = 0;
     homeInBlock = 0;
     home = 0;
@@ -57,10 +57,12 @@ final class LaneWork implements AutoCloseable {
     spread(vector);
   }
 
-  /** From one vector a token to one a row: rows come no earlier than their token. */
+  /** From a vector for each token to one for each partial, whose rows come no earlier. */
   private void spread(long vector) {
     for (int token = batch.tokens() - 1; token >= 0; token--) {
-      for (int row = batch.firstRow()[token + 1] - 1; row >= batch.firstRow()[token]; row--) {
+      for (int row = batch.firstPartial()[token + 1] - 1;
+          row >= batch.firstPartial()[token];
+          row--) {
         if (row != token) {
           MemorySegment.copy(buffers.x(), token * vector, buffers.x(), row * vector, vector);
         }
@@ -105,7 +107,7 @@ final class LaneWork implements AutoCloseable {
       int inBlock = 0;
       for (int t = 0; t < block.tokens(); t++) {
         if (block.home()[t] != 0) {
-          long from = sent ? inBlock : batch.firstRow()[batch.firstToken()[b] + t];
+          long from = sent ? inBlock : batch.firstPartial()[batch.firstToken()[b] + t];
           MemorySegment.copy(source, from * vector, buffers.homeX(), count * vector, vector);
           inBlock++;
           count++;
@@ -132,8 +134,8 @@ final class LaneWork implements AutoCloseable {
     int slots = block.slotOffsets()[inBlock + 1] - first;
     Object[] columns = new Object[plan.tokens().keeps() ? 6 : 5];
     columns[0] = block.tokenIds()[inBlock];
-    int row = batch.firstRow()[token];
-    int partials = batch.firstRow()[token + 1] - row;
+    int row = batch.firstPartial()[token];
+    int partials = batch.firstPartial()[token + 1] - row;
     columns[1] = Vectors.encode(block.topkSlots(), first, slots);
     columns[2] = Vectors.encode(firstExperts(row, partials), 0, partials);
     columns[3] = vectors(buffers.y(), row, partials);

@@ -60,6 +60,9 @@ public record LayerPlan(
   /** Blocks that a task fills at the same time, one per lane, take no more than this together. */
   private static final int OPEN_BLOCKS = 32 << 20;
 
+  /** Vectors of a block once they are decoded, a row for each partial, over its bytes. */
+  private static final int DECODED = 4;
+
   private static final int MOST_TOKENS = 8192;
 
   public MoeLayerSpec spec() {
@@ -142,5 +145,10 @@ public record LayerPlan(
    */
   public int blockBytes() {
     return Math.clamp(OPEN_BLOCKS / placement.lanes(), SMALLEST_BLOCK, LARGEST_BLOCK);
+  }
+
+  /** Partials at which a dispatch block is closed, as lanes compute a block at once. */
+  public long blockPartials() {
+    return Math.max(1, (long) DECODED * blockBytes() / DType.F32.bytes(spec().hidden()));
   }
 }

@@ -11,8 +11,8 @@ public enum Reduction {
    */
   EXPERT_ORDER,
   /**
-   * Each lane its own slots in that order, and the combine step the lanes' sums, in the order of
-   * their lowest experts. One vector travels for each token and lane.
+   * Each lane sums its own slots in that order, and the combine step sums over the same tree, each
+   * lane's sum in the place of its lowest expert. One vector travels for each token and lane.
    */
   LANE_ORDER;
 

@@ -129,6 +129,26 @@ final class CombineFunctionTest {
         .hasStackTraceContaining("has 10 bytes of codes, expected");
   }
 
+  @Test
+  void blocksThatLostWherePartialsStartFail(SparkSession spark) {
+    assertThatThrownBy(() -> startingAt(spark, starts -> Arrays.copyOf(starts, 1)))
+        .hasStackTraceContaining("has 1 bytes of partial_starts, expected");
+    assertThatThrownBy(() -> startingAt(spark, starts -> new byte[starts.length]))
+        .hasStackTraceContaining("has a token without a partial at its first slot");
+  }
+
+  private static void startingAt(SparkSession spark, UnaryOperator<byte[]> change) {
+    List<Row> blocks = new ArrayList<>();
+    for (Row row : Flow.blocks(TOKENS.rows(spark, 1), PLAN).collectAsList()) {
+      Object[] values = IntStream.range(0, row.length()).mapToObj(row::get).toArray();
+      int starts = row.fieldIndex("partial_starts");
+      values[starts] = change.apply((byte[]) values[starts]);
+      blocks.add(RowFactory.create(values));
+    }
+    Dataset<Row> table = Flow.table(spark, blocks, DispatchBlock.schema(PLAN.tokens()), 1);
+    Flow.partials(table, PLAN).collectAsList();
+  }
+
   private static List<Row> partials(SparkSession spark) {
     Dataset<Row> blocks = Flow.blocks(TOKENS.rows(spark, 2), PLAN);
     return new ArrayList<>(Flow.partials(blocks, PLAN).collectAsList());

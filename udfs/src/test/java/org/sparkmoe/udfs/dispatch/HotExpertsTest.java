@@ -56,6 +56,25 @@ final class HotExpertsTest {
     }
   }
 
+  /** Ranges that are no branches of the tree of experts, as balancing may cut them. */
+  @ParameterizedTest
+  @ValueSource(strings = {"qwen3_moe", "qwen2_moe", "llama4"})
+  void movedRangesGiveTheBitsOfOneLane(String family, SparkSession spark) {
+    LayerPlan plan = Plans.fixture(family).withLanes(1).plan();
+    SortedMap<Long, byte[]> expected = Flow.outputs(TOKENS.rows(spark, 1), plan);
+    int experts = plan.spec().experts();
+    for (int lanes : new int[] {2, 3}) {
+      int[][] lanesOf = new int[experts][];
+      for (int expert = 0; expert < experts; expert++) {
+        lanesOf[expert] = new int[] {expert == 0 ? 0 : Math.min(lanes - 1, 1 + expert / 5)};
+      }
+      Flow.outputs(TOKENS.rows(spark, 3), placed(plan, ExpertPlacement.of(lanes, lanesOf)))
+          .forEach(
+              (id, output) ->
+                  assertThat(output).as("%s, %d", family, id).isEqualTo(expected.get(id)));
+    }
+  }
+
   @Test
   void theirTokensGoToAllOfTheirLanes(SparkSession spark) {
     LayerPlan one = Plans.fixture("qwen3_moe").withLanes(1).plan();

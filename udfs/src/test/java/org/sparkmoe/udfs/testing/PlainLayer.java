@@ -17,7 +17,7 @@ import org.sparkmoe.kernels.team.Team;
 import org.sparkmoe.kernels.tensor.E2m1;
 import org.sparkmoe.kernels.tensor.E4m3;
 import org.sparkmoe.kernels.tensor.Workspace;
-import org.sparkmoe.kernels.testing.SlotTree;
+import org.sparkmoe.kernels.testing.ExpertTreeSum;
 
 /**
  * A layer token by token and slot by slot, without lanes, batches or blocks: what dispatch and
@@ -91,7 +91,7 @@ public final class PlainLayer implements AutoCloseable {
       }
       weights[slot] = spec.routing().weightOnInput() ? 1 : route.weights()[slot];
     }
-    float[] sum = SlotTree.sum(route.ids(), weights, y);
+    float[] sum = ExpertTreeSum.sum(route.ids(), weights, y);
     if (spec.shared().isPresent()) {
       float[] shared = new float[x.length];
       layer.sharedExpert(

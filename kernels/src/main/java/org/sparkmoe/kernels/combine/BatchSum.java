@@ -7,11 +7,11 @@ import org.sparkmoe.kernels.permute.TokenRoutes;
 import org.sparkmoe.kernels.team.Team;
 
 /** {@code out[t] = Σ_slots weight · rows[rowOf(assignment)]}, in the order of {@link TokenSum}. */
-final class TokenSums {
+final class BatchSum {
   /** Tokens that one member of a team sums at a time, at most. */
   private static final int MOST_TOKENS = 256;
 
-  private TokenSums() {}
+  private BatchSum() {}
 
   static void apply(Unreduced y, IntToLongFunction rowOf, Team team, MemorySegment out) {
     int tokens = y.permutation().routes().tokens();

@@ -6,14 +6,14 @@ import java.util.Optional;
  * The definition of the order in which slots are summed, node by node of the binary tree of expert
  * ids.
  */
-public final class SlotTree {
+public final class ExpertTreeSum {
   /** Ids have 31 bits. */
   private static final int ROOT = 31;
 
   private final int[] experts;
   private final float[][] products;
 
-  private SlotTree(int[] experts, float[][] products) {
+  private ExpertTreeSum(int[] experts, float[][] products) {
     this.experts = experts;
     this.products = products;
   }
@@ -32,7 +32,7 @@ public final class SlotTree {
         products[slot][h] *= weights[slot];
       }
     }
-    return new SlotTree(experts, products).sum(ROOT, 0).orElseThrow();
+    return new ExpertTreeSum(experts, products).sum(ROOT, 0).orElseThrow();
   }
 
   /** Over the experts whose id, without its last {@code level} bits, is {@code prefix}. */
