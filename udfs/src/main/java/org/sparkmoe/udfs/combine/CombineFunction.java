@@ -142,8 +142,9 @@ public final class CombineFunction implements MapPartitionsFunction<Row, Row> {
             "token %d: %d bytes of partials arrived for %d experts; a part of the dispatch is lost"
                 .formatted(tokenId, vectors.length, partials));
       }
+      MemorySegment sums = MemorySegment.ofArray(vectors);
       for (int i = 0; i < partials; i++) {
-        sum.add(Vectors.intAt(experts, i), 1, MemorySegment.ofArray(vectors), i);
+        sum.add(Vectors.intAt(experts, i), 1, sums, i);
       }
     }
 
