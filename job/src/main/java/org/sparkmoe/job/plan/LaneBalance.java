@@ -6,10 +6,10 @@ import org.sparkmoe.kernels.permute.ExpertPlacement;
  * How evenly lanes are loaded: the busiest lane over the mean of all, by assignments.
  *
  * @param lanes lanes
- * @param linear with experts in contiguous ranges
+ * @param linear with experts in equal, contiguous ranges
  * @param placed as they are placed
  * @param sharedExperts experts that several lanes hold
- * @param linearLoads assignments by lane, with experts in contiguous ranges
+ * @param linearLoads assignments by lane, with experts in equal, contiguous ranges
  * @param placedLoads assignments by lane, as they are placed; lanes that share an expert count
  *     equal parts of it
  */

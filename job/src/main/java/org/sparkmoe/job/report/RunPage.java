@@ -62,7 +62,7 @@ final class RunPage {
             : Html.plot(
                 "lanes",
                 "Load of lanes",
-                "Assignments of tokens to experts by lane: with experts in contiguous ranges, and"
+                "Assignments of tokens to experts by lane: with experts in equal ranges, and"
                     + " as they were placed. The slowest lane is what the run waits for.",
                 "",
                 Layer.each(layers, RunTables::lanes),
