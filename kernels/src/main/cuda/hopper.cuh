@@ -4,7 +4,8 @@
 // A cluster of two blocks takes one tile after the other, in the order in which clusters become free, so that what is
 // computed at one time lies close together and is read into L2 once. In each block a thread brings the operands of tile
 // after tile into a ring of stages, its own rows and half of the weights of both, and two groups of four warps multiply
-// 64 rows each. As in experts.cu an output is one sum over k in ascending order, and no bit depends on other rows.
+// 64 rows each. Where a tile has rows for one block alone, both have all of them, and each other columns. As in
+// experts.cu an output is one sum over k in ascending order, and no bit depends on other rows.
 
 #pragma once
 
@@ -84,6 +85,13 @@ __device__ __forceinline__ void copyTile(uint32_t to, const void* map, uint32_t 
       "l"(map), "r"(barrier), "r"(k), "r"(row)
       : "memory");
 }
+__device__ __forceinline__ void copyTile(uint32_t to, const void* map, uint32_t barrier, int k, int row, int matrix) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];\n" ::"r"(
+          to),
+      "l"(map), "r"(barrier), "r"(k), "r"(row), "r"(matrix)
+      : "memory");
+}
 // To both blocks.
 __device__ __forceinline__ void copyTiles(uint32_t to, const void* map, uint32_t barrier, int k, int row, int matrix) {
   asm volatile(
@@ -131,18 +139,20 @@ struct __align__(16) Job {
   int first;
   int rows;  // 0: there are no more
   int column;
-  int unused;
+  int paired;  // whether the second block has the column after this one, and both have all rows
   const void* map;
   const void* unusedToo;
   const void* weights[2];  // of gate and up, or of w2
   const float* biases[2];
 
-  // The rows that a block has, in whole groups.
+  // What a block has of it: half of the rows, in whole groups, or a column.
   __device__ __forceinline__ Job ofBlock(int block) const {
     const int groups = (rows + kGroupRows - 1) / kGroupRows;
     const int split = (groups + 1) / 2 * kGroupRows;
     Job part = *this;
-    if (block == 0) {
+    if (paired) {
+      part.column += block;
+    } else if (block == 0) {
       part.rows = min(rows, split);
     } else {
       part.first += split;
@@ -193,21 +203,29 @@ struct Jobs {
   }
 
   // Hands out jobs until there are none: one thread of the cluster's first block. A counter in memory has the next one of
-  // the launch; it is asked once a job was read, so that few are taken long before they are begun.
+  // the launch; it is asked once a job was read, so that few are taken long before they are begun. Of a tile with rows for
+  // one block two columns are taken at a time, so that no block has half of its warps idle, or all.
   template <bool INNER, typename T>
   __device__ __forceinline__ void handOut(const Plan& plan, const Expert<T>* experts, int* counter) const {
     uint32_t turn = 1;
     for (bool more = true; more; turn ^= 1) {
       wait(read(), turn);
-      const int number = atomicAdd(counter, 1);
-      more = number < plan.count();
       int rowTile = 0;
       int column = 0;
       Tile tile = {};
-      if (more) {
-        plan.at(number, rowTile, column);
-        tile = plan.tiles[rowTile];
-      }
+      bool few = false;
+      do {
+        const int number = atomicAdd(counter, 1);
+        more = number < plan.count();
+        if (more) {
+          plan.at(number, rowTile, column);
+          tile = plan.tiles[rowTile];
+          few = tile.rows <= kTileRows;
+        } else {
+          tile.rows = 0;
+        }
+      } while (more && few && (column & 1) != 0);
+      const bool paired = few && column + 1 < plan.columns;
       const Expert<T>& expert = experts[tile.expert];
       const void* map = INNER ? expert.innerMap : expert.outerMap;
       const void* weights = INNER ? expert.w1 : expert.w2;
@@ -220,7 +238,8 @@ struct Jobs {
         asm volatile("mbarrier.arrive.expect_tx.shared::cluster.b64 _, [%0], %1;\n" ::"r"(to + kJobBytes),
                      "n"(kJobBytes)
                      : "memory");
-        send(to, 0, (uint64_t)(uint32_t)tile.rows << 32 | (uint32_t)tile.first, (uint32_t)column);
+        send(to, 0, (uint64_t)(uint32_t)tile.rows << 32 | (uint32_t)tile.first,
+             (uint64_t)paired << 32 | (uint32_t)column);
         send(to, 1, (uint64_t)map, 0);
         send(to, 2, (uint64_t)weights, (uint64_t)others);
         send(to, 3, (uint64_t)biases, (uint64_t)otherBiases);
@@ -272,8 +291,12 @@ __device__ __forceinline__ void produce(
   constexpr int kHalf = kTileSums / kBlocks;
   for (Job job = jobs.next(); job.rows > 0; job = jobs.next()) {
     jobs.done();
-    const int first = job.ofBlock(block).first;
-    const int column = job.column;
+    const Job part = job.ofBlock(block);
+    const int first = part.first;
+    const int column = part.column;
+    // Of half of the weights of a stage: gate and up, or neighbouring columns.
+    auto rowOf = [&](int half) { return column * OUTPUTS + (OUTPUTS == kHalf ? 0 : half * kHalf); };
+    auto matrixOf = [&](int half) { return OUTPUTS == kHalf ? half : 0; };
     const void* map = job.map;
     if (map != last) {
       // The map was written since the copy engine last saw its address, perhaps.
@@ -290,8 +313,15 @@ __device__ __forceinline__ void produce(
         expectBytes(arrived, kStageBytes);
         copyTile(stage, xMapOrNull, arrived, step * DEPTH, first);
       }
-      copyTiles(stage + kRowOperandBytes + block * kHalf * 128, map, arrived, step * DEPTH,
-                column * OUTPUTS + (OUTPUTS == kHalf ? 0 : block * kHalf), OUTPUTS == kHalf ? block : 0);
+      const uint32_t weights = stage + kRowOperandBytes;
+      if (part.paired) {
+#pragma unroll
+        for (int half = 0; half < kBlocks; half++) {
+          copyTile(weights + half * kHalf * 128, map, arrived, step * DEPTH, rowOf(half), matrixOf(half));
+        }
+      } else {
+        copyTiles(weights + block * kHalf * 128, map, arrived, step * DEPTH, rowOf(block), matrixOf(block));
+      }
       turn.next();
     }
   }

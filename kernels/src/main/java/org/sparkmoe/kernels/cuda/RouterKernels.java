@@ -6,7 +6,7 @@ import org.sparkmoe.kernels.cuda.PtxModule.Kernel;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
- * The kernels of {@code logits.cu} and {@code choice.cu}.
+ * The kernels of {@code logits.cu} or {@code logits_tensor.cu}, and {@code choice.cu}.
  *
  * @param many logits in large tiles
  * @param few logits in small ones
@@ -15,6 +15,8 @@ import org.sparkmoe.kernels.tensor.DType;
  */
 record RouterKernels(Logits many, Logits few, int fromBlocks, Kernel choose) {
   static final String LOGITS = "logits.ptx";
+  static final String LOGITS_TENSOR = "logits_tensor.ptx";
+  static final String LOGITS_HOPPER = "logits_hopper.ptx";
   static final String CHOICE = "choice.ptx";
 
   private static final int TILE_EXPERTS = 64;
@@ -43,19 +45,15 @@ record RouterKernels(Logits many, Logits few, int fromBlocks, Kernel choose) {
 
   /** Those that are fastest on a GPU. Small tiles of the tensor cores are no slower for longer. */
   static RouterKernels load(Driver driver, DeviceInfo info, Owned owned) {
-    PtxModule module = PtxModule.load(driver, LOGITS, owned);
-    Kernel choose = PtxModule.load(driver, CHOICE, owned).kernel("choose", 0);
-    return info.hasTensorCoresForF64()
-        ? new RouterKernels(
-            Logits.of(module, "logits_tensor_many", MANY_TOKENS),
-            Logits.of(module, "logits_tensor_few", FEW_TENSOR_TOKENS),
-            info.multiprocessors() * 3 / 2,
-            choose)
-        : new RouterKernels(
-            Logits.of(module, "logits_many", MANY_TOKENS),
-            Logits.of(module, "logits_few", FEW_TOKENS),
-            info.multiprocessors() / 2,
-            choose);
+    boolean tensor = info.hasTensorCoresForF64();
+    String tensorLogits = info.isHopper() ? LOGITS_HOPPER : LOGITS_TENSOR;
+    PtxModule logits = PtxModule.load(driver, tensor ? tensorLogits : LOGITS, owned);
+    int multiprocessors = info.multiprocessors();
+    return new RouterKernels(
+        Logits.of(logits, "logits_many", MANY_TOKENS),
+        Logits.of(logits, "logits_few", tensor ? FEW_TENSOR_TOKENS : FEW_TOKENS),
+        tensor ? multiprocessors * 3 / 2 : multiprocessors / 2,
+        PtxModule.load(driver, CHOICE, owned).kernel("choose", 0));
   }
 
   /** The kernels for a batch. */

@@ -14,7 +14,7 @@ import java.util.HexFormat;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.sparkmoe.kernels.tensor.CodeType;
 
 /** The PTX in the jar is what its source and the command in {@code ptx.sh} make. */
@@ -22,12 +22,30 @@ final class PtxTest {
   private static final Path SOURCES = Path.of("src/main/cuda");
 
   private static final List<String> HEADERS =
-      List.of("codes.cuh", "experts.cuh", "fp8.cuh", "gather.cuh", "hopper.cuh", "tiles.cuh");
+      List.of(
+          "codes.cuh",
+          "experts.cuh",
+          "fp8.cuh",
+          "gather.cuh",
+          "hopper.cuh",
+          "logits.cuh",
+          "tiles.cuh");
 
   @ParameterizedTest
-  @ValueSource(
-      strings = {"experts", "coded", "fourbit", "hopper", "fp8", "tokens", "logits", "choice"})
-  void thePtxBelongsToItsSource(String name) throws IOException, NoSuchAlgorithmException {
+  @CsvSource({
+    "experts, experts",
+    "coded, coded",
+    "fourbit, fourbit",
+    "hopper, hopper",
+    "fp8, fp8",
+    "tokens, tokens",
+    "logits, logits",
+    "logits_tensor, logits_tensor",
+    "logits_tensor, logits_hopper",
+    "choice, choice"
+  })
+  void thePtxBelongsToItsSource(String name, String made)
+      throws IOException, NoSuchAlgorithmException {
     assumeTrue(Files.exists(SOURCES), "the tests run outside their module");
     ByteArrayOutputStream sources = new ByteArrayOutputStream();
     for (String header : HEADERS) {
@@ -35,7 +53,7 @@ final class PtxTest {
     }
     sources.write(Files.readAllBytes(SOURCES.resolve(name + ".cu")));
     byte[] hash = MessageDigest.getInstance("SHA-256").digest(sources.toByteArray());
-    assertThat(PtxModule.ptx(name + ".ptx"))
+    assertThat(PtxModule.ptx(made + ".ptx"))
         .as("run kernels/src/main/cuda/ptx.sh after a change of %s.cu or a .cuh", name)
         .startsWith(
             "// SHA-256 of %s %s.cu: %s\n"
@@ -51,10 +69,11 @@ final class PtxTest {
             Kernels.FOUR_BIT,
             TokenKernels.TOKENS,
             RouterKernels.LOGITS,
+            RouterKernels.LOGITS_TENSOR,
             RouterKernels.CHOICE)) {
       assertThat(PtxModule.ptx(old)).contains("\n.version 7.0\n", "\n.target sm_80\n");
     }
-    for (String hopper : List.of(Kernels.HOPPER, Kernels.FP8)) {
+    for (String hopper : List.of(Kernels.HOPPER, Kernels.FP8, RouterKernels.LOGITS_HOPPER)) {
       assertThat(PtxModule.ptx(hopper)).contains("\n.version 8.3\n", "\n.target sm_90a\n");
     }
   }
@@ -83,6 +102,15 @@ final class PtxTest {
     }
     for (String name : new String[] {"inner_gated", "outer", "quantize"}) {
       assertThat(PtxModule.ptx(Kernels.FP8)).contains(".visible .entry %s_fp8(".formatted(name));
+    }
+    for (String type : new String[] {"f32", "bf16", "f16"}) {
+      for (String made :
+          List.of(RouterKernels.LOGITS, RouterKernels.LOGITS_TENSOR, RouterKernels.LOGITS_HOPPER)) {
+        assertThat(PtxModule.ptx(made))
+            .contains(
+                ".visible .entry logits_many_%s(".formatted(type),
+                ".visible .entry logits_few_%s(".formatted(type));
+      }
     }
     for (String type : new String[] {"bf16", "f16"}) {
       for (String name : new String[] {"inner_gated", "inner_plain", "outer"}) {
