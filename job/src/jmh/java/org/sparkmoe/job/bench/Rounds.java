@@ -13,6 +13,7 @@ final class Rounds {
   private static final int MOST_ROUNDS = 100;
   private static final int STEADY_CALLS = 4;
   private static final int MOST_WARM_CALLS = 50;
+  private static final double MOST_WARM_SECONDS = 10;
 
   private Rounds() {}
 
@@ -47,7 +48,8 @@ final class Rounds {
 
   /**
    * Runs until the JVM has compiled what runs: so long, and until several calls in a row were
-   * hardly faster than the best one before; seconds of the last call.
+   * hardly faster than the best one before, or so much was computed that all of it is compiled;
+   * seconds of the last call.
    */
   private static double warm(Runnable run, double seconds) {
     long started = System.nanoTime();
@@ -60,7 +62,10 @@ final class Rounds {
       steady = last < 0.97 * best ? 0 : steady + 1;
       best = Math.min(best, last);
       calls++;
-    } while (since(started) < seconds || (steady < STEADY_CALLS && calls < MOST_WARM_CALLS));
+    } while (since(started) < seconds
+        || (steady < STEADY_CALLS
+            && calls < MOST_WARM_CALLS
+            && since(started) < MOST_WARM_SECONDS));
     return last;
   }
 
