@@ -4,7 +4,7 @@
 // A cluster of two blocks takes one tile after the other, in the order in which clusters become free, so that what is
 // computed at one time lies close together and is read into L2 once. In each block a thread brings the operands of tile
 // after tile into a ring of stages, its own rows and half of the weights of both, and two groups of four warps multiply
-// 64 rows each. Where a tile has rows for one block alone, both have all of them, and each other columns. As in
+// 64 rows each. Where a tile has rows for one block alone, both have all of them and columns beside each other. As in
 // experts.cu an output is one sum over k in ascending order, and no bit depends on other rows.
 
 #pragma once
@@ -204,7 +204,7 @@ struct Jobs {
 
   // Hands out jobs until there are none: one thread of the cluster's first block. A counter in memory has the next one of
   // the launch; it is asked once a job was read, so that few are taken long before they are begun. Of a tile with rows for
-  // one block two columns are taken at a time, so that no block has half of its warps idle, or all.
+  // one block two columns are taken at a time, so that neither is without rows; an odd last column is split as others are.
   template <bool INNER, typename T>
   __device__ __forceinline__ void handOut(const Plan& plan, const Expert<T>* experts, int* counter) const {
     uint32_t turn = 1;

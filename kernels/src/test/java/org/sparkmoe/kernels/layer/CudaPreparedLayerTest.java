@@ -2,8 +2,12 @@ package org.sparkmoe.kernels.layer;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.sparkmoe.kernels.backend.Backend;
 import org.sparkmoe.kernels.combine.WeightAndReduce;
 import org.sparkmoe.kernels.experts.Activation;
@@ -53,33 +57,48 @@ final class CudaPreparedLayerTest extends PreparedLayerContract {
   private static final MoeLayerSpec WIDE =
       new MoeLayerSpec(WIDTH, 96, 40, TopKRule.softmax(4, true), Activation.SILU, null);
 
+  /**
+   * Three columns in either product, of which tiles of few rows take two at a time, and so many
+   * tiles that clusters take several; its inner product gathers its rows.
+   */
+  private static final MoeLayerSpec COLUMNS =
+      new MoeLayerSpec(600, 300, 40, TopKRule.softmax(4, true), Activation.SILU, null);
+
+  /** As {@link #COLUMNS}, with rows that are copied in order before. */
+  private static final MoeLayerSpec ORDERED =
+      new MoeLayerSpec(320, 1100, 12, TopKRule.softmax(2, true), Activation.SILU, null);
+
+  static List<Arguments> layers() {
+    return List.of(
+        Arguments.of(WIDE, TOKENS), Arguments.of(COLUMNS, 3_500), Arguments.of(ORDERED, 1_600));
+  }
+
   /** Sorted on the GPU, several batches under way: the bits of rows that the CPU sorted. */
-  @Test
-  void batchesUnderWayHaveTheBitsOfExpertsOneByOne() {
+  @ParameterizedTest
+  @MethodSource("layers")
+  void batchesUnderWayHaveTheBitsOfExpertsOneByOne(MoeLayerSpec spec, int tokens) {
     RandomTensors random = new RandomTensors(103);
-    HeapLayer weights = HeapLayer.random(WIDE, false, DType.BF16, random);
-    float[] x = random.normals(TOKENS * WIDTH, 1);
+    HeapLayer weights = HeapLayer.random(spec, false, DType.BF16, random);
+    float[] x = random.normals(tokens * spec.hidden(), 1);
     float[] out = new float[x.length];
     float[] expected = new float[x.length];
-    int[] ids = new int[TOKENS * WIDE.topK()];
+    int[] ids = new int[tokens * spec.topK()];
     float[] topkWeights = new float[ids.length];
     try (Arena arena = Arena.ofShared();
         PreparedLayer layer =
-            PreparedLayer.prepare(WIDE, weights, kernel(), ExpertStore.unbounded())) {
-      Workspace ws = Workspace.ofBytes(layer.workspaceBytes(TOKENS));
-      layer.forward(TOKENS, MemorySegment.ofArray(x), MemorySegment.ofArray(out), ws);
-      layer.route(TOKENS, MemorySegment.ofArray(x), ids, topkWeights, ws);
+            PreparedLayer.prepare(spec, weights, kernel(), ExpertStore.unbounded())) {
+      Workspace ws = Workspace.ofBytes(layer.workspaceBytes(tokens));
+      layer.forward(tokens, MemorySegment.ofArray(x), MemorySegment.ofArray(out), ws);
+      layer.route(tokens, MemorySegment.ofArray(x), ids, topkWeights, ws);
       StandardExperts single = new StandardExperts(layer.kernel(), WeightAndReduce.NO_OP);
-      Workspace more =
-          layer
-              .kernel()
-              .workspace(single.workspaceBytes(new ExpertLoad(ids.length, WIDTH, 96)), arena);
+      ExpertLoad load = new ExpertLoad(ids.length, spec.hidden(), spec.intermediate());
+      Workspace more = layer.kernel().workspace(single.workspaceBytes(load), arena);
       single.apply(
           new DispatchedTokens.Standard(
-              TokenRoutes.uniform(TOKENS, WIDE.topK(), ids, topkWeights),
-              WIDTH,
+              TokenRoutes.uniform(tokens, spec.topK(), ids, topkWeights),
+              spec.hidden(),
               MemorySegment.ofArray(x)),
-          ExpertMap.all(40),
+          ExpertMap.all(spec.experts()),
           layer,
           more,
           MemorySegment.ofArray(expected));
