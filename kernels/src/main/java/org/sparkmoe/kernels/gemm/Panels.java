@@ -2,8 +2,6 @@ package org.sparkmoe.kernels.gemm;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
 import org.sparkmoe.kernels.tensor.QuantFormat;
@@ -29,9 +27,6 @@ final class Panels {
   private static final int BLOCK = 128;
 
   static final long ALIGNMENT = 64;
-
-  private static final ValueLayout.OfInt LE_INT =
-      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private Panels() {}
 
@@ -80,7 +75,7 @@ final class Panels {
         block[i * HALF + n % HALF] |= Short.toUnsignedInt(row[i]) << shift;
       }
     }
-    MemorySegment.copy(block, 0, data, LE_INT, panelByte(weight, panel, k), block.length);
+    MemorySegment.copy(block, 0, data, DType.LE_INT, panelByte(weight, panel, k), block.length);
   }
 
   private static int rowsIn(Matrix weight, int panel) {

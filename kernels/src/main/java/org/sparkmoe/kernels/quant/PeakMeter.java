@@ -2,10 +2,9 @@ package org.sparkmoe.kernels.quant;
 
 import java.io.Serializable;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.sparkmoe.kernels.tensor.DType;
 
 /**
  * The largest finite magnitude among the values that it was shown. Their order does not matter, nor
@@ -21,9 +20,6 @@ public final class PeakMeter implements Serializable {
   private static final int INFINITY = 0x7F80_0000;
   private static final int CHUNK = 1024;
 
-  private static final ValueLayout.OfInt LE_INT =
-      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-
   private final UUID id = UUID.randomUUID();
 
   /** Bits of magnitudes are ordered as their values are. */
@@ -36,7 +32,7 @@ public final class PeakMeter implements Serializable {
     int largest = 0;
     for (long from = 0; from < count; from += CHUNK) {
       int size = (int) Math.min(CHUNK, count - from);
-      MemorySegment.copy(values, LE_INT, from * Integer.BYTES, chunk, 0, size);
+      MemorySegment.copy(values, DType.LE_INT, from * Integer.BYTES, chunk, 0, size);
       largest = Math.max(largest, largest(chunk, size));
     }
     if (largest > bits.get()) {

@@ -4,11 +4,10 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import org.sparkmoe.kernels.tensor.DType;
 
 /** Little-endian bytes that grow; keeps its capacity from block to block. */
 final class GrowingBuffer {
-  private static final ValueLayout.OfInt LE_INT =
-      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final ValueLayout.OfLong LE_LONG =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -22,7 +21,7 @@ final class GrowingBuffer {
 
   void putInt(int value) {
     int at = reserve(Integer.BYTES);
-    MemorySegment.ofArray(bytes).set(LE_INT, at, value);
+    MemorySegment.ofArray(bytes).set(DType.LE_INT, at, value);
   }
 
   void putLong(long value) {

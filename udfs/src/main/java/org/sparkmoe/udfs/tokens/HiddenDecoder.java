@@ -2,6 +2,7 @@ package org.sparkmoe.udfs.tokens;
 
 import java.lang.foreign.MemorySegment;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.Widening;
 
 /**
  * Checks that every value of BINARY vectors is finite, and widens them to f32 or leaves them as
@@ -39,18 +40,10 @@ final class HiddenDecoder {
   String decode(byte[] vector, MemorySegment out, long row) {
     MemorySegment source = MemorySegment.ofArray(vector);
     switch (dtype) {
-      case F32 -> MemorySegment.copy(source, Vectors.LE_INT, 0, bits, 0, bits.length);
-      case BF16 -> {
+      case F32 -> MemorySegment.copy(source, DType.LE_INT, 0, bits, 0, bits.length);
+      case BF16, F16 -> {
         MemorySegment.copy(source, DType.LE_SHORT, 0, narrow, 0, narrow.length);
-        for (int i = 0; i < narrow.length; i++) {
-          bits[i] = narrow[i] << 16;
-        }
-      }
-      case F16 -> {
-        MemorySegment.copy(source, DType.LE_SHORT, 0, narrow, 0, narrow.length);
-        for (int i = 0; i < narrow.length; i++) {
-          bits[i] = Float.floatToRawIntBits(Float.float16ToFloat(narrow[i]));
-        }
+        Widening.widen(dtype, narrow, bits, narrow.length);
       }
     }
     int largest = 0;
@@ -62,7 +55,7 @@ final class HiddenDecoder {
     }
     long at = row * held.bytes(bits.length);
     if (held == DType.F32) {
-      MemorySegment.copy(bits, 0, out, Vectors.LE_INT, at, bits.length);
+      MemorySegment.copy(bits, 0, out, DType.LE_INT, at, bits.length);
     } else {
       MemorySegment.copy(source, 0, out, at, vector.length);
     }

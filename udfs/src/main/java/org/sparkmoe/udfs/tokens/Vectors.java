@@ -8,8 +8,6 @@ import org.sparkmoe.kernels.tensor.DType;
 
 /** Little-endian BINARY values from and to f32 vectors and int32 lists. */
 public final class Vectors {
-  static final ValueLayout.OfInt LE_INT =
-      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private static final ValueLayout.OfLong LE_LONG =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -75,7 +73,7 @@ public final class Vectors {
     byte[] bytes = new byte[count * 4];
     MemorySegment target = MemorySegment.ofArray(bytes);
     for (int i = 0; i < count; i++) {
-      target.set(LE_INT, i * 4L, values[from + i]);
+      target.set(DType.LE_INT, i * 4L, values[from + i]);
     }
     return bytes;
   }
@@ -87,12 +85,12 @@ public final class Vectors {
 
   /** The int32 value at {@code index} (counted in values) of a buffer. */
   public static int intAt(byte[] buffer, int index) {
-    return MemorySegment.ofArray(buffer).get(LE_INT, (long) index * Integer.BYTES);
+    return MemorySegment.ofArray(buffer).get(DType.LE_INT, (long) index * Integer.BYTES);
   }
 
   /** The int32 values of a buffer. */
   public static int[] ints(byte[] buffer) {
-    return MemorySegment.ofArray(buffer).toArray(LE_INT);
+    return MemorySegment.ofArray(buffer).toArray(DType.LE_INT);
   }
 
   /** The int64 values of a buffer. */
