@@ -53,7 +53,7 @@ final class LayerDatasets {
     Planner planner = Planner.of(request, spark.sparkContext());
     table.requireWidth(planner.layer().spec().hidden());
     // Nobody counts tokens here: of the plan, only what does not depend on their number is used.
-    JobPlan plan = planner.plan(1, 1);
+    JobPlan plan = planner.plan(1, 1, table.encoding().dtype());
     Cost replicated = candidate(plan, DispatchMode.REPLICATED);
     DispatchMode mode =
         request

@@ -59,6 +59,6 @@ record PreparedRun(Planner planner, TokenTable table) {
   JobPlan plan() {
     Dataset<Row> rows = table.rows();
     long count = rows.select(TokenTable.TOKEN_ID).count();
-    return planner.plan(count, rows.rdd().getNumPartitions());
+    return planner.plan(count, rows.rdd().getNumPartitions(), table.encoding().dtype());
   }
 }

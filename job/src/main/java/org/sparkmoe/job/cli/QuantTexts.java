@@ -97,15 +97,15 @@ final class QuantTexts {
     }
   }
 
-  /** What dispatch shuffled, and what it would have, unquantized. */
-  static String dispatch(long tokens, long sent, long bytes, long unquantized) {
+  /** What dispatch shuffled, and what it would have in f32. */
+  static String dispatch(long tokens, long sent, long bytes, long inF32) {
     return String.format(
         Locale.ROOT,
         "dispatch %s: %s tokens, sent %s times in all; in f32 %s, %.2f times as much",
         Amounts.bytes(bytes),
         Amounts.count(tokens),
         Amounts.count(sent),
-        Amounts.bytes(unquantized),
-        (double) unquantized / Math.max(1, bytes));
+        Amounts.bytes(inF32),
+        (double) inF32 / Math.max(1, bytes));
   }
 }

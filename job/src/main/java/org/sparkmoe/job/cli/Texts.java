@@ -19,6 +19,7 @@ import org.sparkmoe.job.plan.Workload;
 import org.sparkmoe.job.run.RunSummary;
 import org.sparkmoe.job.run.StageFigures;
 import org.sparkmoe.kernels.backend.Refusal;
+import org.sparkmoe.kernels.tensor.DType;
 
 /** What commands print, as lines. */
 final class Texts {
@@ -35,7 +36,7 @@ final class Texts {
         "layer    %d of %s (%s)".formatted(layer.index(), layer.checkpoint(), layer.family()));
     lines.add("         " + LayerTexts.shape(layer.spec()));
     lines.add("weights  " + QuantTexts.weights(layer));
-    lines.addAll(activations(planner));
+    lines.addAll(activations(planner, table.encoding().dtype()));
     lines.add("tokens   %s, hidden %s".formatted(table.path(), table.encoding()));
     lines.add("backend  " + planner.backend().backend().option());
     planner.backend().backend().device().ifPresent(device -> lines.add("         on " + device));
@@ -56,7 +57,7 @@ final class Texts {
     return lines;
   }
 
-  private static List<String> activations(Planner planner) {
+  private static List<String> activations(Planner planner, DType hidden) {
     boolean shared = planner.layer().spec().shared().isPresent();
     String used = QuantTexts.activations(planner.schemes(), shared);
     String asked = QuantTexts.activations(planner.layer().schemes(), shared);
@@ -64,7 +65,7 @@ final class Texts {
         used.equals(asked) ? "" : " (--activation-quant none; the checkpoint: %s)".formatted(asked);
     return List.of(
         "         activations " + used + instead,
-        "         " + QuantTexts.token(planner.tokenBytes()));
+        "         " + QuantTexts.token(planner.tokenBytes(hidden)));
   }
 
   /** The plan with its sums. */
@@ -169,13 +170,13 @@ final class Texts {
       lines.add(stageLine(stage, summary.tokens()));
     }
     lines.add("");
-    if (summary.sent() > 0 && summary.unquantizedDispatchBytes() != summary.dispatchBytes()) {
+    if (summary.sent() > 0 && summary.dispatchBytesInF32() != summary.dispatchBytes()) {
       lines.add(
           QuantTexts.dispatch(
               summary.tokens(),
               summary.sent(),
               summary.dispatchBytes(),
-              summary.unquantizedDispatchBytes()));
+              summary.dispatchBytesInF32()));
     }
     lines.add(
         "%s tokens, %s routes, %s errors, %s shuffled in %s"

@@ -119,10 +119,14 @@ public final class Planner {
     return schemes;
   }
 
-  /** Bytes of a dispatched token. */
-  public TokenBytes tokenBytes() {
+  /**
+   * Bytes of a dispatched token.
+   *
+   * @param hidden elements of the table's vectors
+   */
+  public TokenBytes tokenBytes(DType hidden) {
     // of bytes, scales only have to be there
-    return TokenBytes.of(layer.spec(), schemes.codecs(LayerPeaks.NONE));
+    return TokenBytes.of(layer.spec(), schemes.codecs(LayerPeaks.NONE), hidden);
   }
 
   public Selection backend() {
@@ -153,8 +157,10 @@ public final class Planner {
   /**
    * The plan for so many tokens. Asks the cluster what it is now: executors register while the
    * first tasks wait, so this comes after a pass over the input.
+   *
+   * @param hidden elements of the table's vectors
    */
-  public JobPlan plan(long tokens, int partitions) {
+  public JobPlan plan(long tokens, int partitions, DType hidden) {
     ClusterFacts cluster = ClusterFacts.of(context);
     ExecutorMemory memory = memory(cluster);
     Workload work =
@@ -163,7 +169,7 @@ public final class Planner {
             layer.storedBytes(),
             tokens,
             Math.max(1, partitions),
-            tokenBytes(),
+            tokenBytes(hidden),
             schemes.needsInnerPeaks() ? 2 : 1,
             LayerPlan.batchTokens(layer.spec(), batchBytes(cluster)),
             request.reduction(),

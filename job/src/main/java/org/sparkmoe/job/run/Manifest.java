@@ -170,7 +170,7 @@ final class Manifest {
     if (plan.dispatch().chosen().mode() == DispatchMode.EP) {
       dispatch.put("tokens_sent", summary.sent());
       dispatch.put("shuffle_bytes", summary.dispatchBytes());
-      dispatch.put("shuffle_bytes_f32", summary.unquantizedDispatchBytes());
+      dispatch.put("shuffle_bytes_f32", summary.dispatchBytesInF32());
     }
     return dispatch;
   }

@@ -51,7 +51,8 @@ final class Preparation {
 
     // Executors register while the first tasks wait: only now is the cluster as large as it gets.
     CutInput input = CutInput.of(run.spark(), pipeline.rows());
-    JobPlan plan = planner.plan(tally.rows(), input.splits().partitions());
+    JobPlan plan =
+        planner.plan(tally.rows(), input.splits().partitions(), pipeline.format().dtype());
     ExpertPlacement placement = placement(plan, tally);
     LayerPeaks peaks = routing.inputs().max(inner(pipeline, plan, placement, routing.inputs()));
     Routed routed =
@@ -104,7 +105,9 @@ final class Preparation {
     }
     RouteTally tally = routed.tally();
     JobPlan plan =
-        planner.plan(tally.rows(), state.splits().partitions()).because("as the run was started");
+        planner
+            .plan(tally.rows(), state.splits().partitions(), pipeline.format().dtype())
+            .because("as the run was started");
     return new Prepared(
         state,
         routed,

@@ -51,9 +51,9 @@ public record RunSummary(
         .sum();
   }
 
-  /** What {@link #dispatchBytes} would be if activations were not quantized. */
-  public long unquantizedDispatchBytes() {
-    return plan.work().token().unquantized(dispatchBytes(), tokens(), sent);
+  /** What {@link #dispatchBytes} would be of vectors in f32. */
+  public long dispatchBytesInF32() {
+    return plan.work().token().inF32(dispatchBytes(), tokens(), sent);
   }
 
   /** Bytes written to shuffles, all steps together, as compressed by Spark. */

@@ -127,9 +127,8 @@ final class ActivationQuantTest {
     assertThat((double) plain.dispatchBytes() / codes.dispatchBytes())
         .as("%s", random)
         .isGreaterThan(3.5);
-    assertThat(codes.unquantizedDispatchBytes())
-        .isCloseTo(plain.dispatchBytes(), withinPercentage(3));
-    assertThat(plain.unquantizedDispatchBytes()).isEqualTo(plain.dispatchBytes());
+    assertThat(codes.dispatchBytesInF32()).isCloseTo(plain.dispatchBytes(), withinPercentage(3));
+    assertThat(plain.dispatchBytesInF32()).isEqualTo(plain.dispatchBytes());
     assertThat(codes.sent()).isEqualTo(plain.sent()).isBetween(61L, 119L);
     assertThat(codes.stages().stream().map(StageFigures::stage)).doesNotContain(Stage.MEASURE);
     JsonNode dispatch = manifest(folder.resolve("auto")).get("dispatch");
@@ -137,8 +136,7 @@ final class ActivationQuantTest {
     assertThat(dispatch.get("token_bytes_f32").asInt()).isEqualTo(4 * WIDE);
     assertThat(dispatch.get("tokens_sent").asLong()).isEqualTo(codes.sent());
     assertThat(dispatch.get("shuffle_bytes").asLong()).isEqualTo(codes.dispatchBytes());
-    assertThat(dispatch.get("shuffle_bytes_f32").asLong())
-        .isEqualTo(codes.unquantizedDispatchBytes());
+    assertThat(dispatch.get("shuffle_bytes_f32").asLong()).isEqualTo(codes.dispatchBytesInF32());
   }
 
   @Test

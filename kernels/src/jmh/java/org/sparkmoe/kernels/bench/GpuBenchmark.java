@@ -108,7 +108,7 @@ final class GpuBenchmark {
       double half = layer(layer, tokens, narrow, narrowOut, ws);
       int[] ids = new int[tokens * shape.topK()];
       float[] topWeights = new float[ids.length];
-      layer.route(tokens, x, ids, topWeights, ws, team);
+      layer.route(tokens, Activations.f32(x), ids, topWeights, ws, team);
       TokenRoutes routes = TokenRoutes.uniform(tokens, shape.topK(), ids, topWeights);
       List<ExpertWeights> experts =
           IntStream.range(0, shape.experts()).mapToObj(weights::expert).toList();

@@ -72,7 +72,7 @@ final class LayerForward {
     int slots = Math.multiplyExact(tokens, spec.topK());
     int[] ids = new int[slots];
     float[] weights = new float[slots];
-    layer.route(tokens, hidden, ids, weights, ws, team);
+    layer.route(tokens, Activations.f32(hidden), ids, weights, ws, team);
     TokenRoutes routes = TokenRoutes.uniform(tokens, spec.topK(), ids, weights);
 
     int mark = ws.mark();

@@ -152,25 +152,20 @@ public final class PreparedLayer implements ExpertBank, AutoCloseable {
   /**
    * Chooses the experts of each token.
    *
-   * @param hidden tokens × H f32
+   * @param hidden tokens × H
    * @param topkIds receives tokens × k expert ids
    * @param topkWeights receives tokens × k weights
    * @param team shares the tokens
    */
   public void route(
-      int tokens,
-      MemorySegment hidden,
-      int[] topkIds,
-      float[] topkWeights,
-      Workspace ws,
-      Team team) {
-    pinned.gating().route(tokens, Activations.f32(hidden), topkIds, topkWeights, ws, team);
+      int tokens, Activations hidden, int[] topkIds, float[] topkWeights, Workspace ws, Team team) {
+    pinned.gating().route(tokens, hidden, topkIds, topkWeights, ws, team);
   }
 
-  /** As above, in the calling thread alone. */
+  /** As above, of vectors in f32, in the calling thread alone. */
   public void route(
       int tokens, MemorySegment hidden, int[] topkIds, float[] topkWeights, Workspace ws) {
-    route(tokens, hidden, topkIds, topkWeights, ws, Team.SOLO);
+    route(tokens, Activations.f32(hidden), topkIds, topkWeights, ws, Team.SOLO);
   }
 
   /**

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
+import org.sparkmoe.udfs.plan.LayerPlan;
 import scala.jdk.javaapi.CollectionConverters;
 
 /** The block that is being filled for one lane. */
@@ -73,11 +74,14 @@ final class BlockBuilder {
   }
 
   /**
-   * Whether the block is to be closed: at {@code limit} bytes or {@code mostPartials} partials, and
-   * with kept columns, whose size nobody knows, also at a number of tokens.
+   * Whether the block is to be closed: at a number of bytes, where a lane might not hold another
+   * token, and with kept columns, whose size nobody knows, also at a number of tokens.
    */
-  boolean isFull(int limit, long mostPartials) {
-    return bytes() >= limit || partials >= mostPartials || kept.size() >= MOST_KEPT;
+  boolean isFull(LayerPlan plan) {
+    int slots = plan.spec().topK();
+    return bytes() >= plan.blockBytes()
+        || !plan.holds(tokens + 1L, (long) partials + slots, (long) assignments + slots)
+        || kept.size() >= MOST_KEPT;
   }
 
   private long bytes() {

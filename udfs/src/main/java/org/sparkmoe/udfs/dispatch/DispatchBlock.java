@@ -22,7 +22,7 @@ import org.sparkmoe.udfs.tokens.Vectors;
  * @param topkWeights weight of each assignment; 1 where the weight already multiplied the input
  * @param partialStarts a flag for each assignment: 1 where it begins another of the token's
  *     partials, the sums that the lane makes; always at the token's first
- * @param codes n × H codes
+ * @param codes n × H codes; unquantized they are the vectors, of {@link LayerPlan#dispatchedType()}
  * @param scales n × scales per token, of the type the scheme says; empty where the scheme has none
  *     per row
  * @param home n flags: 1 where this lane also serves the token's shared expert and carries its kept
@@ -104,7 +104,7 @@ public record DispatchBlock(
             "a block for lane %d has a token without a partial at its first slot".formatted(lane));
       }
     }
-    requireBytes("codes", codes.length, tokens() * scheme.codeBytes(hidden));
+    requireBytes("codes", codes.length, tokens() * plan.codeBytes());
     requireBytes("scales", scales.length, tokens() * scheme.scaleBytes(hidden));
     requireBytes("home", home.length, tokens());
     requireBytes(

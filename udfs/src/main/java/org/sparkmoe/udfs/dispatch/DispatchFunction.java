@@ -46,7 +46,7 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
   @Override
   public Iterator<Row> call(Iterator<Row> rows) {
     TaskScope scope = TaskScope.current();
-    GatedBatch batch = GatedBatch.over(rows, plan, scope.layer(plan), scope);
+    GatedBatch batch = GatedBatch.over(rows, plan, plan.dispatchedType(), scope.layer(plan), scope);
     return new Blocks(plan, batch, sent, scope.arena());
   }
 
@@ -83,9 +83,7 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
       int hidden = spec.hidden();
       boolean weighsInput = spec.routing().weightOnInput();
       this.encoded =
-          travelsAsIs()
-              ? MemorySegment.NULL
-              : arena.allocate(capacity * plan.codecs().input().scheme().codeBytes(hidden), 64);
+          travelsAsIs() ? MemorySegment.NULL : arena.allocate(capacity * plan.codeBytes(), 64);
       this.scales =
           arena.allocate(capacity * plan.codecs().input().scheme().scaleBytes(hidden), 64);
       this.weighted =
@@ -139,7 +137,7 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
       }
     }
 
-    /** Whether the codes of a token are its f32 values. */
+    /** Whether the codes of a token are its values. */
     private boolean travelsAsIs() {
       return plan.codecs().input().isIdentity();
     }
@@ -189,13 +187,13 @@ public final class DispatchFunction implements MapPartitionsFunction<Row, Row> {
       } else {
         builder.endAway();
       }
-      if (builder.isFull(plan.blockBytes(), plan.blockPartials())) {
+      if (builder.isFull(plan)) {
         closed.add(builder.finish());
       }
     }
 
     private MemorySegment tokenCodes(int token) {
-      long bytes = plan.codecs().input().scheme().codeBytes(spec.hidden());
+      long bytes = plan.codeBytes();
       return codes.asSlice(token * bytes, bytes);
     }
 

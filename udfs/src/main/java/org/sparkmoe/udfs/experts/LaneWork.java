@@ -10,7 +10,9 @@ import org.sparkmoe.kernels.experts.FusedExperts;
 import org.sparkmoe.kernels.layer.MoeLayerSpec;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.permute.ExpertMap;
+import org.sparkmoe.kernels.quant.ActivationCodec;
 import org.sparkmoe.kernels.team.Team;
+import org.sparkmoe.kernels.tensor.Activations;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.udfs.dispatch.DispatchBlock;
@@ -45,16 +47,21 @@ final class LaneWork implements AutoCloseable {
     long vector = DType.F32.bytes(spec.hidden());
     for (int b = 0; b < blocks.size(); b++) {
       DispatchBlock block = blocks.get(b);
-      plan.codecs()
-          .input()
-          .decode(
-              block.tokens(),
-              spec.hidden(),
-              MemorySegment.ofArray(block.codes()),
-              MemorySegment.ofArray(block.scales()),
-              buffers.x().asSlice(batch.firstToken()[b] * vector, block.tokens() * vector));
+      decode(block, buffers.x().asSlice(batch.firstToken()[b] * vector, block.tokens() * vector));
     }
     spread(vector);
+  }
+
+  private void decode(DispatchBlock block, MemorySegment x) {
+    MemorySegment codes = MemorySegment.ofArray(block.codes());
+    ActivationCodec codec = plan.codecs().input();
+    if (codec.isIdentity()) {
+      new Activations(codes, plan.dispatchedType())
+          .convert(Activations.f32(x), (long) block.tokens() * spec.hidden());
+    } else {
+      MemorySegment scales = MemorySegment.ofArray(block.scales());
+      codec.decode(block.tokens(), spec.hidden(), codes, scales, x);
+    }
   }
 
   /** From a vector for each token to one for each partial, whose rows come no earlier. */

@@ -5,6 +5,7 @@ import java.util.Iterator;
 import org.apache.spark.sql.Row;
 import org.sparkmoe.kernels.layer.PreparedLayer;
 import org.sparkmoe.kernels.team.Team;
+import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 import org.sparkmoe.udfs.executor.TaskScope;
 import org.sparkmoe.udfs.plan.LayerPlan;
@@ -31,11 +32,15 @@ public final class GatedBatch {
     this.topkWeights = new float[capacity * layer.spec().topK()];
   }
 
-  /** The batches of a partition, {@link LayerPlan#batchTokens} rows at a time. */
+  /**
+   * The batches of a partition, {@link LayerPlan#batchTokens} rows at a time.
+   *
+   * @param held the type of the vectors of a batch: F32, or that of the rows
+   */
   public static GatedBatch over(
-      Iterator<Row> rows, LayerPlan plan, PreparedLayer layer, TaskScope scope) {
+      Iterator<Row> rows, LayerPlan plan, DType held, PreparedLayer layer, TaskScope scope) {
     int capacity = plan.batchTokens();
-    TokenReader reader = new TokenReader(rows, plan.tokens(), capacity, scope.arena());
+    TokenReader reader = new TokenReader(rows, plan.tokens(), capacity, held, scope.arena());
     return new GatedBatch(layer, reader, capacity, scope.team(), scope.arena());
   }
 
@@ -44,7 +49,7 @@ public final class GatedBatch {
     if (!reader.read()) {
       return false;
     }
-    layer.route(reader.tokens(), reader.hidden(), topkIds, topkWeights, workspace, team);
+    layer.route(reader.tokens(), reader.activations(), topkIds, topkWeights, workspace, team);
     return true;
   }
 

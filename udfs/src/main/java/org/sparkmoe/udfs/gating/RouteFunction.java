@@ -6,6 +6,7 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
+import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.udfs.executor.TaskScope;
 import org.sparkmoe.udfs.peaks.ActivationPeaks;
 import org.sparkmoe.udfs.plan.LayerPlan;
@@ -53,7 +54,10 @@ public final class RouteFunction implements MapPartitionsFunction<Row, Row> {
     InputPeaks inputs =
         peaksOrNull == null ? null : new InputPeaks(plan, peaksOrNull, scope.arena());
     return new Routes(
-        GatedBatch.over(rows, plan, scope.layer(plan), scope), plan.spec().topK(), tally, inputs);
+        GatedBatch.over(rows, plan, DType.F32, scope.layer(plan), scope),
+        plan.spec().topK(),
+        tally,
+        inputs);
   }
 
   private static final class Routes extends BatchedRows {

@@ -60,9 +60,6 @@ public record LayerPlan(
   /** Blocks that a task fills at the same time, one per lane, take no more than this together. */
   private static final int OPEN_BLOCKS = 32 << 20;
 
-  /** Vectors of a block once they are decoded, a row for each partial, over its bytes. */
-  private static final int DECODED = 4;
-
   private static final int MOST_TOKENS = 8192;
 
   public MoeLayerSpec spec() {
@@ -123,6 +120,35 @@ public record LayerPlan(
   }
 
   /**
+   * Elements of the vectors of dispatch, where codes are not those of a scheme: the table's own,
+   * which hold its values exactly, or f32 where the router's weight has multiplied them.
+   */
+  public DType dispatchedType() {
+    return dispatchedType(spec(), codecs, tokens.dtype());
+  }
+
+  private static DType dispatchedType(MoeLayerSpec spec, LayerCodecs codecs, DType tokens) {
+    boolean asTheyAre = codecs.input().isIdentity() && !spec.routing().weightOnInput();
+    return asTheyAre ? tokens : DType.F32;
+  }
+
+  /** Bytes of a token's codes in dispatch. */
+  public long codeBytes() {
+    return codeBytes(spec(), codecs, tokens.dtype());
+  }
+
+  /**
+   * As {@link #codeBytes()}, before there is a plan.
+   *
+   * @param tokens elements of the table's vectors
+   */
+  public static long codeBytes(MoeLayerSpec spec, LayerCodecs codecs, DType tokens) {
+    return codecs.input().isIdentity()
+        ? dispatchedType(spec, codecs, tokens).bytes((long) spec.hidden())
+        : codecs.input().scheme().codeBytes(spec.hidden());
+  }
+
+  /**
    * Whether the shared expert is given what the codes decode to: it is quantized as the routed ones
    * are, so its own codec would make the same of the token's vector. A gate reads the vector
    * itself.
@@ -141,14 +167,10 @@ public record LayerPlan(
 
   /**
    * Bytes at which a dispatch block is closed: 4 MiB, less where very many lanes are filled at
-   * once.
+   * once. A lane computes a block at once, so that one is closed too where another token might be
+   * more than it {@link #holds}.
    */
   public int blockBytes() {
     return Math.clamp(OPEN_BLOCKS / placement.lanes(), SMALLEST_BLOCK, LARGEST_BLOCK);
-  }
-
-  /** Partials at which a dispatch block is closed, as lanes compute a block at once. */
-  public long blockPartials() {
-    return Math.max(1, (long) DECODED * blockBytes() / DType.F32.bytes(spec().hidden()));
   }
 }

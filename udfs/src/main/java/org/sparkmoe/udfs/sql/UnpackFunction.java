@@ -50,7 +50,8 @@ public final class UnpackFunction extends MoeFunction<ArrayData> {
               "%s(X'0900000000000000', X'0000000001000000', X'00000000', X'05000000', X'0000803F',"
                   + " X'4081', X'0402813C')[0].expert_ids",
               "[5]"),
-          "`inline` makes rows of it; `moe_dequantize` makes vectors of codes and scales.");
+          "`inline` makes rows of it; `moe_dequantize` makes vectors of codes and scales, "
+              + "`moe_decode` of codes that are not quantized.");
 
   UnpackFunction() {
     super("unpack", DataTypes.createArrayType(TOKEN, false), BUFFERS);

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
 import org.apache.spark.sql.Dataset;
@@ -161,9 +162,32 @@ final class DispatchBlockTest {
     Tokens tokens = tokens(plans, 50, 4);
     List<String> first = texts(Flow.blocks(tokens.rows(spark, 2), plans.plan()));
     assertThat(texts(Flow.blocks(tokens.rows(spark, 2), plans.plan()))).isEqualTo(first);
-    // a block may span the batches that are computed together
-    assertThat(texts(Flow.blocks(tokens.rows(spark, 2), plans.withBatchBytes(9000).plan())))
-        .isEqualTo(first);
+  }
+
+  @Test
+  void lanesHoldEveryBlock(SparkSession spark) {
+    Plans plans = Plans.fixture("olmoe").withLanes(2);
+    Tokens tokens = tokens(plans, 80, 8);
+    Dataset<Row> rows = tokens.rows(spark, 2);
+    SortedMap<Long, byte[]> expected = Flow.outputs(rows, plans.plan());
+    for (long bytes : new long[] {1, 9_000, 30_000}) {
+      LayerPlan plan = plans.withBatchBytes(bytes).plan();
+      int largest = 0;
+      for (Row row : Flow.blocks(rows, plan).collectAsList()) {
+        DispatchBlock block = DispatchBlock.of(row);
+        assertThat(
+                block.tokens() == 1
+                    || plan.holds(block.tokens(), block.partials(), block.assignments()))
+            .as("%d tokens in %d bytes", block.tokens(), bytes)
+            .isTrue();
+        largest = Math.max(largest, block.tokens());
+      }
+      // more than were read at once, but for the least, so that blocks span those
+      assertThat(largest).isGreaterThanOrEqualTo(plan.batchTokens());
+      SortedMap<Long, byte[]> found = Flow.outputs(rows, plan);
+      assertThat(found.keySet()).isEqualTo(expected.keySet());
+      expected.forEach((id, output) -> assertThat(found.get(id)).isEqualTo(output));
+    }
   }
 
   @Test

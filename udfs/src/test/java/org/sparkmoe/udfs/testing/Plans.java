@@ -117,6 +117,23 @@ public record Plans(
         new SerializableConfiguration(new Configuration(false)));
   }
 
+  /** {@code plan} over tables of vectors of {@code dtype}. */
+  public static LayerPlan reading(LayerPlan plan, DType dtype) {
+    TokenFormat tokens = plan.tokens();
+    return new LayerPlan(
+        plan.runId(),
+        plan.layer(),
+        plan.backend(),
+        plan.codecs(),
+        plan.placement(),
+        plan.reduction(),
+        new TokenFormat(tokens.hidden(), dtype, tokens.keptOrNull(), tokens.duplicatesOrNull()),
+        plan.outputDtype(),
+        plan.batchBytes(),
+        plan.storeBytes(),
+        plan.hadoop());
+  }
+
   /** {@code plan} with its experts elsewhere, or its slots summed by others. */
   public static LayerPlan changed(LayerPlan plan, ExpertPlacement placement, Reduction reduction) {
     return new LayerPlan(

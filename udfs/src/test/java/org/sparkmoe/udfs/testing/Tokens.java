@@ -9,6 +9,7 @@ import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
+import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.testing.RandomTensors;
 import org.sparkmoe.udfs.tokens.Vectors;
 
@@ -61,16 +62,27 @@ public record Tokens(List<float[]> vectors) {
     return keptRows(spark, partitions).drop("kept");
   }
 
+  /** The tokens rounded to {@code dtype}. */
+  public Tokens rounded(DType dtype) {
+    return new Tokens(
+        vectors.stream()
+            .map(vector -> Vectors.decode(Vectors.encode(vector, dtype), dtype))
+            .toList());
+  }
+
   /** {@code token_id, hidden, kept}: every token carries {@code name} = "t" and its number. */
   public Dataset<Row> keptRows(SparkSession spark, int partitions) {
+    return keptRows(spark, partitions, DType.F32);
+  }
+
+  /** As above, with vectors of {@code dtype}. */
+  public Dataset<Row> keptRows(SparkSession spark, int partitions, DType dtype) {
     List<Row> rows =
         IntStream.range(0, size())
             .mapToObj(
                 t ->
                     RowFactory.create(
-                        id(t),
-                        Vectors.encode(vector(t), 0, vector(t).length),
-                        RowFactory.create("t" + t)))
+                        id(t), Vectors.encode(vector(t), dtype), RowFactory.create("t" + t)))
             .toList();
     return Flow.table(spark, rows, SCHEMA, partitions);
   }
