@@ -10,6 +10,7 @@ import org.sparkmoe.kernels.experts.ExpertKernel;
 import org.sparkmoe.kernels.gemm.Gemm;
 import org.sparkmoe.kernels.gemm.PackedMatrix;
 import org.sparkmoe.kernels.router.Router;
+import org.sparkmoe.kernels.tensor.Activations;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Workspace;
 
@@ -31,6 +32,16 @@ record Batch(int tokens, MemorySegment x, MemorySegment out, int[] rows) {
     MemorySegment x = arena.allocate(bytes, 64);
     RandomValues.fill(x, DType.F32, 1, SEED);
     return new Batch(tokens, x, arena.allocate(bytes, 64), rowsByExpert(layer, tokens, x));
+  }
+
+  /** Rounds the tokens to {@code type}; their routes may change. */
+  void round(DType type, int hidden) {
+    long count = (long) tokens * hidden;
+    try (Arena arena = Arena.ofConfined()) {
+      Activations narrow = new Activations(arena.allocate(type.bytes(count), 64), type);
+      Activations.f32(x).convert(narrow, count);
+      narrow.convert(Activations.f32(x), count);
+    }
   }
 
   /** Tokens of the hottest expert. */

@@ -124,6 +124,13 @@ final class BenchCommand implements Callable<Integer> {
   private int jobTokens;
 
   @Option(
+      names = "--job-vectors",
+      paramLabel = "TYPE",
+      defaultValue = "f32",
+      description = "How they are stored: f32, bf16 or f16. Default: f32.")
+  private String jobVectors;
+
+  @Option(
       names = "--sql-rows",
       paramLabel = "N",
       defaultValue = "1000000",
@@ -186,8 +193,9 @@ final class BenchCommand implements Callable<Integer> {
         peers.equals(List.of("none"))
             ? List.of()
             : chosen("--peers", peers, List.of(Peer.values()), Peer::option),
-        chosen("--weights", List.of(weights), List.of(DType.values()), Figures::name).getFirst(),
+        type("--weights", weights),
         jobTokens,
+        type("--job-vectors", jobVectors),
         sqlRows,
         team,
         seconds);
@@ -199,6 +207,10 @@ final class BenchCommand implements Callable<Integer> {
     return Arrays.stream(Backend.values())
         .filter(backend -> backend != Backend.SCALAR && probes.refusal(backend).isEmpty())
         .toList();
+  }
+
+  private DType type(String option, String name) {
+    return chosen(option, List.of(name), List.of(DType.values()), Figures::name).getFirst();
   }
 
   private <T> List<T> chosen(

@@ -28,6 +28,7 @@ import org.sparkmoe.kernels.bench.LayerProof;
 import org.sparkmoe.kernels.bench.RandomLayer;
 import org.sparkmoe.kernels.bench.RoutingKind;
 import org.sparkmoe.kernels.bench.Shape;
+import org.sparkmoe.kernels.tensor.Activations;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.udfs.plan.Reduction;
 
@@ -67,13 +68,17 @@ final class JobBench {
         Arena arena = Arena.ofShared()) {
       weights.route(RoutingKind.UNIFORM);
       Batch batch = Batch.of(weights, settings.jobTokens(), arena);
+      batch.round(settings.jobVectors(), shape.hidden());
       report.section(
-          "The Spark job beside its kernels: %s, %s tokens, %s weights"
+          "The Spark job beside its kernels: %s, %s tokens in %s, %s weights"
               .formatted(
-                  shape, Figures.count(settings.jobTokens()), Figures.name(settings.weights())));
+                  shape,
+                  Figures.count(settings.jobTokens()),
+                  Figures.name(settings.jobVectors()),
+                  Figures.name(settings.weights())));
       List<List<String>> rows = new ArrayList<>();
       SparkSession spark = BenchSession.start(settings);
-      try (JobFiles files = JobFiles.write(weights, batch)) {
+      try (JobFiles files = JobFiles.write(weights, batch, settings.jobVectors())) {
         for (Backend backend : settings.backends()) {
           Alone alone = alone(weights, files, backend, batch);
           rows.add(row(backend + " kernels alone", alone.whole(), alone, ""));
@@ -199,7 +204,7 @@ final class JobBench {
   }
 
   /** Compares sampled rows of {@code outputs/} with SCALAR. */
-  private static void prove(
+  private void prove(
       SparkSession spark, RunSummary summary, RandomLayer weights, Backend backend, Batch batch) {
     int hidden = weights.shape().hidden();
     long rowBytes = DType.F32.bytes(hidden);
@@ -217,10 +222,12 @@ final class JobBench {
                 .first();
         MemorySegment.copy(batch.x(), token * rowBytes, x, sample * rowBytes, rowBytes);
         byte[] bytes = found.getAs(0);
-        MemorySegment.copy(MemorySegment.ofArray(bytes), 0, out, sample * rowBytes, rowBytes);
+        new Activations(MemorySegment.ofArray(bytes), settings.jobVectors())
+            .convert(Activations.f32(out.asSlice(sample * rowBytes, rowBytes)), hidden);
       }
-      LayerProof.checkLayer(
-          "the job on " + backend, weights, SAMPLES, x, out, LayerProof.tolerance(backend));
+      double tolerance =
+          settings.jobVectors() == DType.F32 ? LayerProof.tolerance(backend) : LayerProof.BF16;
+      LayerProof.checkLayer("the job on " + backend, weights, SAMPLES, x, out, tolerance);
     }
   }
 

@@ -2,6 +2,7 @@ package org.sparkmoe.job.bench;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
@@ -10,6 +11,7 @@ import java.util.stream.Stream;
 import org.sparkmoe.kernels.bench.RandomLayer;
 import org.sparkmoe.kernels.bench.Shape;
 import org.sparkmoe.kernels.experts.ExpertWeights;
+import org.sparkmoe.kernels.tensor.Activations;
 import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.Matrix;
 
@@ -23,15 +25,14 @@ record JobFiles(Path folder) implements AutoCloseable {
   private static final String TOKENS = "tokens";
   private static final String MLP = "model.layers.0.mlp.";
 
-  /** Writes both. */
-  static JobFiles write(RandomLayer weights, Batch batch) {
+  /** Writes both, the tokens as {@code vectors}. */
+  static JobFiles write(RandomLayer weights, Batch batch, DType vectors) {
     try {
       JobFiles files = new JobFiles(Files.createTempDirectory("moe-bench"));
       Files.createDirectory(files.model());
       Files.writeString(files.model().resolve("config.json"), config(weights.shape()));
       files.writeModel(weights);
-      Matrix x = new Matrix(batch.x(), DType.F32, batch.tokens(), weights.shape().hidden());
-      new SafetensorsWriter().add(TOKENS, x).write(files.tokenFile());
+      files.writeTokens(batch, weights.shape().hidden(), vectors);
       return files;
     } catch (IOException e) {
       throw new UncheckedIOException("cannot write the job's input", e);
@@ -67,6 +68,16 @@ record JobFiles(Path folder) implements AutoCloseable {
 
   private Path tokenFile() {
     return folder.resolve("tokens.safetensors");
+  }
+
+  private void writeTokens(Batch batch, int hidden, DType vectors) {
+    long count = (long) batch.tokens() * hidden;
+    try (Arena arena = Arena.ofConfined()) {
+      Activations x = new Activations(arena.allocate(vectors.bytes(count), 64), vectors);
+      Activations.f32(batch.x()).convert(x, count);
+      Matrix matrix = new Matrix(x.data(), vectors, batch.tokens(), hidden);
+      new SafetensorsWriter().add(TOKENS, matrix).write(tokenFile());
+    }
   }
 
   private void writeModel(RandomLayer weights) {

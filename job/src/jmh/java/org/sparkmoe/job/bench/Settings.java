@@ -12,6 +12,7 @@ import org.sparkmoe.kernels.tensor.DType;
  * @param backends ours, those that run here
  * @param weights how our experts are stored; peers hold the same values in f32
  * @param jobTokens tokens of the Spark job
+ * @param jobVectors how they are stored
  * @param sqlRows rows of the tables that SQL functions run over
  * @param threads of everybody
  * @param seconds to spend on each contender of a table
@@ -25,6 +26,7 @@ record Settings(
     List<Peer> peers,
     DType weights,
     int jobTokens,
+    DType jobVectors,
     int sqlRows,
     int threads,
     double seconds) {}

@@ -55,8 +55,9 @@ final class SqlBench {
     try (RandomLayer wide = layer(ROUTER);
         RandomLayer narrow = layer(NARROW);
         Arena arena = Arena.ofShared();
-        JobFiles router = JobFiles.write(wide, Batch.of(wide, SqlTables.POOL, arena));
-        JobFiles combine = JobFiles.write(narrow, Batch.of(narrow, SqlTables.POOL, arena))) {
+        JobFiles router = JobFiles.write(wide, Batch.of(wide, SqlTables.POOL, arena), DType.F32);
+        JobFiles combine =
+            JobFiles.write(narrow, Batch.of(narrow, SqlTables.POOL, arena), DType.F32)) {
       for (SqlCase each : SqlCases.of(spark, router, ROUTER, combine, NARROW)) {
         prove(each);
         rows.add(measure(each));
