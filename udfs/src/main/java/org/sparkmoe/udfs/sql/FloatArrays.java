@@ -8,6 +8,7 @@ import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.unsafe.Platform;
 import org.sparkmoe.kernels.tensor.DType;
+import org.sparkmoe.kernels.tensor.Widening;
 import org.sparkmoe.udfs.tokens.Vectors;
 
 /** Spark's arrays of floats from and to Java's, copied as a whole. */
@@ -108,15 +109,7 @@ final class FloatArrays {
     for (int at = 0; at < elements; at += CHUNK) {
       int count = Math.min(CHUNK, elements - at);
       MemorySegment.copy(from, DType.LE_SHORT, 2L * at, narrow, 0, count);
-      if (dtype == DType.BF16) {
-        for (int i = 0; i < count; i++) {
-          bits[i] = narrow[i] << 16;
-        }
-      } else {
-        for (int i = 0; i < count; i++) {
-          bits[i] = Float.floatToRawIntBits(Float.float16ToFloat(narrow[i]));
-        }
-      }
+      Widening.widen(dtype, narrow, bits, count);
       MemorySegment.copy(bits, 0, to, NATIVE_BITS, 4L * at, count);
     }
   }

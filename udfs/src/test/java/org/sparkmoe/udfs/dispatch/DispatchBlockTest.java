@@ -182,7 +182,7 @@ final class DispatchBlockTest {
             .isTrue();
         largest = Math.max(largest, block.tokens());
       }
-      // more than were read at once, but for the least, so that blocks span those
+      // no fewer than are read at once: blocks do not end with what was read
       assertThat(largest).isGreaterThanOrEqualTo(plan.batchTokens());
       SortedMap<Long, byte[]> found = Flow.outputs(rows, plan);
       assertThat(found.keySet()).isEqualTo(expected.keySet());
