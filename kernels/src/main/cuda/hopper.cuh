@@ -223,8 +223,9 @@ struct Jobs {
           few = tile.rows <= kTileRows;
         } else {
           tile.rows = 0;
+          few = false;
         }
-      } while (more && few && (column & 1) != 0);
+      } while (few && (column & 1) != 0);
       const bool paired = few && column + 1 < plan.columns;
       const Expert<T>& expert = experts[tile.expert];
       const void* map = INNER ? expert.innerMap : expert.outerMap;

@@ -20,12 +20,13 @@ import org.sparkmoe.kernels.tensor.WeightFormat;
 
 /**
  * Trial experts for every type of weights and codes, with and without an up projection, because a
- * wrong kernel says nothing. Their sizes are no whole tiles and take several stages.
+ * wrong kernel says nothing. Their sizes are no whole tiles, take several stages and two tiles of
+ * columns, which few rows take at a time.
  */
 final class SelfCheck {
   private static final int ROWS = 5;
-  private static final int HIDDEN = 200;
-  private static final int INTERMEDIATE = 72;
+  private static final int HIDDEN = 296;
+  private static final int INTERMEDIATE = 136;
   private static final int EXPERTS = 70;
 
   /** All experts are chosen, and their weights are their logits. */
