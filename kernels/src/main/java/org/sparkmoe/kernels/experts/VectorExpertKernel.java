@@ -147,7 +147,7 @@ public final class VectorExpertKernel implements ExpertKernel {
       return RowTiles.values(rows, hidden)
           + RowTiles.values(rows, intermediate)
           + scratchValues(hidden, intermediate)
-          + 2 * PanelProduct.sumValues(rows);
+          + 3 * PanelProduct.sumValues(rows);
     }
 
     /** For packing rows, and for the intermediate's. */
@@ -157,7 +157,7 @@ public final class VectorExpertKernel implements ExpertKernel {
 
     static Buffers take(Workspace ws, int rows, int hidden, int intermediate) {
       return new Buffers(
-          PanelProduct.of(ws),
+          PanelProduct.take(ws, rows),
           ws.take(RowTiles.values(rows, hidden)),
           ws.take(RowTiles.values(rows, intermediate)),
           ws.take(scratchValues(hidden, intermediate)),

@@ -191,16 +191,44 @@ final class CodeFactors {
     }
   }
 
+  /** One loop for each kind, as for scales. */
   private static void zeros(CodePanels w, long first, MemorySegment to, long toByte) {
     CodeType codes = w.format().codes();
+    MemorySegment stored = w.zerosOrNull();
+    if (stored == null) {
+      zeroConstant(codes, to, toByte);
+    } else if (codes == CodeType.UINT4) {
+      zeroNibbles(stored, first, to, toByte);
+    } else {
+      zeroBytes(stored, first, to, toByte);
+    }
+  }
+
+  private static void zeroConstant(CodeType codes, MemorySegment to, long toByte) {
     int zero = codes == CodeType.INT8 ? CodeType.UINT8.zero() : codes.zero();
-    for (int lane = 0; lane < WIDTH; lane += LANES) {
-      IntVector zeros =
-          w.zerosOrNull() == null
-              ? IntVector.broadcast(INTS, zero)
-              : CodeValues.unsigned(w.zerosOrNull(), first + lane);
+    float low = 0x1p23f + zero;
+    float high = codes == CodeType.UINT4 ? 0x1p19f + zero : low;
+    for (int lane = 0; lane < HALF; lane += LANES) {
       long at = toByte + (long) lane * Float.BYTES;
-      store(CodeValues.zeros(codes, lane >= HALF, zeros), to, at);
+      store(FloatVector.broadcast(FLOATS, low), to, at);
+      store(FloatVector.broadcast(FLOATS, high), to, at + HALF * Float.BYTES);
+    }
+  }
+
+  private static void zeroNibbles(MemorySegment zeros, long first, MemorySegment to, long toByte) {
+    for (int lane = 0; lane < HALF; lane += LANES) {
+      IntVector lower = CodeValues.unsigned(zeros, first + lane);
+      IntVector upper = CodeValues.unsigned(zeros, first + lane + HALF).lanewise(LSHL, 4);
+      long at = toByte + (long) lane * Float.BYTES;
+      store(lower.or(CodeValues.UNITS).reinterpretAsFloats(), to, at);
+      store(upper.or(CodeValues.SIXTEENTHS).reinterpretAsFloats(), to, at + HALF * Float.BYTES);
+    }
+  }
+
+  private static void zeroBytes(MemorySegment zeros, long first, MemorySegment to, long toByte) {
+    for (int lane = 0; lane < WIDTH; lane += LANES) {
+      IntVector units = CodeValues.unsigned(zeros, first + lane).or(CodeValues.UNITS);
+      store(units.reinterpretAsFloats(), to, toByte + (long) lane * Float.BYTES);
     }
   }
 

@@ -70,6 +70,35 @@ record CodePanels(
     return cols % QUAD == 0 && !format.ordered() && (group >= cols || group % QUAD == 0);
   }
 
+  /** Whether there are steps that take codes of four columns together. */
+  boolean knowsQuads() {
+    return switch (format.codes()) {
+      case E4M3 -> lift == CodeValues.E4M3_LIFT;
+      case E2M1 -> CodeValues.E2M1_IN_HALVES;
+      case INT8, UINT8, UINT4 -> true;
+    };
+  }
+
+  /**
+   * Whether the scale of a group multiplies the sum over its columns, instead of each weight: then
+   * {@code c = fma(s, factor, c)}, with an s for each group that starts at +0. Codes of e4m3 have
+   * to be lifted one by one anyway (see {@link CodeValues#e4m3}), groups of e2m1 are too short for
+   * sums of their own where rows are many, and columns of act-order that are not sorted have a
+   * group each. What decides is the format and K alone, so that a row has the same bits in a batch
+   * of any size.
+   */
+  boolean sumsGroups() {
+    return switch (format.codes()) {
+      case UINT4, INT8, UINT8 -> hasWholeQuads();
+      case E2M1, E4M3 -> false;
+    };
+  }
+
+  /** Columns of a group; the last may have fewer. */
+  int groupCols() {
+    return Math.max(1, Math.min(format.colSpan(), cols));
+  }
+
   /** The group of column {@code k}. */
   int group(int k) {
     return groupOfOrNull == null

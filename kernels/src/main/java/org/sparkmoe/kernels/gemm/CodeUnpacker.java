@@ -1,15 +1,15 @@
 package org.sparkmoe.kernels.gemm;
 
+import static java.nio.ByteOrder.LITTLE_ENDIAN;
 import static org.sparkmoe.kernels.simd.Simd.LANES;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import org.sparkmoe.kernels.tensor.CodeType;
 
-/** Unpacks a stretch of {@link CodePanels} to f32: each weight is what registers multiply by. */
+/** Unpacks a stretch of {@link CodePanels} to f32: each value is what registers multiply by. */
 final class CodeUnpacker {
   private static final int WIDTH = Panels.WIDTH;
   private static final int HALF = WIDTH / 2;
@@ -25,53 +25,6 @@ final class CodeUnpacker {
   private static final long ZEROS = WIDTH * Float.BYTES;
 
   private CodeUnpacker() {}
-
-  /**
-   * A run of columns with one group.
-   *
-   * @param codes of the matrix
-   * @param from byte of the four columns with the run's first
-   * @param first the run's first column of those
-   * @param depth columns
-   * @param factors holds {@link CodeFactors#VALUES}
-   * @param at byte of the first of them
-   * @param to receives depth rows of 32 f32
-   * @param toByte of the first
-   * @param stride bytes from one row to the next
-   */
-  private record Run(
-      MemorySegment codes,
-      long from,
-      int first,
-      int depth,
-      MemorySegment factors,
-      long at,
-      MemorySegment to,
-      long toByte,
-      long stride) {
-
-    static Run of(
-        CodePanels w,
-        int panel,
-        int k,
-        int depth,
-        MemorySegment factors,
-        long at,
-        MemorySegment to,
-        long toByte,
-        long stride) {
-      int first = k % CodePanels.QUAD;
-      return new Run(w.codes(), w.byteOf(panel, k), first, depth, factors, at, to, toByte, stride);
-    }
-
-    FloatVector factor(int lane) {
-      return CodeValues.load(factors, at + (long) lane * Float.BYTES);
-    }
-
-    FloatVector zero(int lane) {
-      return CodeValues.load(factors, at + ZEROS + (long) lane * Float.BYTES);
-    }
-  }
 
   /**
    * Unpacks columns {@code k} to {@code k + depth} of a panel.
@@ -93,12 +46,46 @@ final class CodeUnpacker {
     int groups = w.format().groups(w.cols());
     if (w.format().ordered() && groups <= CodeFactors.MOST_GROUPS) {
       CodeFactors.expand(w, panel, 0, groups, factors, factorsByte);
-      Run run = Run.of(w, panel, k, depth, factors, factorsByte, to, toByte, stride);
+      UnpackedRun run =
+          UnpackedRun.of(w, panel, k, depth, true, factors, factorsByte, to, toByte, stride);
       for (int lane = 0; lane < HALF; lane += LANES) {
         ordered(run, w, k, lane);
       }
       return;
     }
+    byRuns(w, panel, k, depth, true, to, toByte, stride, factors, factorsByte);
+  }
+
+  /**
+   * Unpacks columns of {@link CodePanels#sumsGroups}: codes less their zero points.
+   *
+   * @param depth columns, of {@link CodeFactors#MOST_GROUPS} groups at most
+   * @param factors receives the {@link CodeFactors} of these groups from byte {@code factorsByte}
+   */
+  static void unpackUnscaled(
+      CodePanels w,
+      int panel,
+      int k,
+      int depth,
+      MemorySegment to,
+      long toByte,
+      long stride,
+      MemorySegment factors,
+      long factorsByte) {
+    byRuns(w, panel, k, depth, false, to, toByte, stride, factors, factorsByte);
+  }
+
+  private static void byRuns(
+      CodePanels w,
+      int panel,
+      int k,
+      int depth,
+      boolean scaled,
+      MemorySegment to,
+      long toByte,
+      long stride,
+      MemorySegment factors,
+      long factorsByte) {
     // groups of an ordered matrix do not follow each other: each run makes its own
     int most = w.format().ordered() ? 1 : CodeFactors.MOST_GROUPS;
     int last = w.group(k + depth - 1);
@@ -113,18 +100,37 @@ final class CodeUnpacker {
       }
       long at = factorsByte + CodeFactors.bytes(place);
       long target = toByte + (first - k) * stride;
-      unpack(w, Run.of(w, panel, first, end - first, factors, at, to, target, stride));
+      unpack(
+          w, UnpackedRun.of(w, panel, first, end - first, scaled, factors, at, to, target, stride));
     }
   }
 
-  private static void unpack(CodePanels w, Run run) {
+  private static void unpack(CodePanels w, UnpackedRun run) {
+    boolean quads = run.isOfQuads() && w.knowsQuads();
     for (int lane = 0; lane < HALF; lane += LANES) {
-      switch (w.format().codes()) {
-        case E4M3 -> e4m3(run, lane, CodeValues.E4M3_LIFT / w.lift());
-        case INT8, UINT8 -> bytes(run, lane);
-        case UINT4 -> uint4(run, lane);
-        case E2M1 -> e2m1(run, lane);
+      if (quads) {
+        byQuads(w, run, lane);
+      } else {
+        byColumns(w, run, lane);
       }
+    }
+  }
+
+  private static void byQuads(CodePanels w, UnpackedRun run, int lane) {
+    switch (w.format().codes()) {
+      case E4M3 -> QuadUnpacker.e4m3(run, lane);
+      case INT8, UINT8 -> QuadUnpacker.bytes(run, lane);
+      case UINT4 -> QuadUnpacker.uint4(run, lane);
+      case E2M1 -> QuadUnpacker.e2m1(run, lane);
+    }
+  }
+
+  private static void byColumns(CodePanels w, UnpackedRun run, int lane) {
+    switch (w.format().codes()) {
+      case E4M3 -> e4m3(run, lane, CodeValues.E4M3_LIFT / w.lift());
+      case INT8, UINT8 -> bytes(run, lane);
+      case UINT4 -> uint4(run, lane);
+      case E2M1 -> e2m1(run, lane);
     }
   }
 
@@ -133,7 +139,7 @@ final class CodeUnpacker {
    *
    * @param rest what is missing from the lift of the factors
    */
-  private static void e4m3(Run run, int lane, float rest) {
+  private static void e4m3(UnpackedRun run, int lane, float rest) {
     FloatVector low = run.factor(lane);
     FloatVector high = run.factor(lane + HALF);
     MemorySegment codes = run.codes();
@@ -155,12 +161,12 @@ final class CodeUnpacker {
         one = one.mul(rest);
         two = two.mul(rest);
       }
-      store(one.mul(low), to, at);
-      store(two.mul(high), to, at + UPPER);
+      one.mul(low).intoMemorySegment(to, at, LITTLE_ENDIAN);
+      two.mul(high).intoMemorySegment(to, at + UPPER, LITTLE_ENDIAN);
     }
   }
 
-  private static void bytes(Run run, int lane) {
+  private static void bytes(UnpackedRun run, int lane) {
     FloatVector low = run.factor(lane);
     FloatVector high = run.factor(lane + HALF);
     FloatVector zeroLow = run.zero(lane);
@@ -178,12 +184,12 @@ final class CodeUnpacker {
       long at = target + k * stride;
       IntVector one = CodeValues.unsigned(CodeValues.quads(codes, from), column);
       IntVector two = CodeValues.unsigned(CodeValues.quads(codes, from + BLOCK), column);
-      store(CodeValues.bytes(one, zeroLow).mul(low), to, at);
-      store(CodeValues.bytes(two, zeroHigh).mul(high), to, at + UPPER);
+      CodeValues.bytes(one, zeroLow).mul(low).intoMemorySegment(to, at, LITTLE_ENDIAN);
+      CodeValues.bytes(two, zeroHigh).mul(high).intoMemorySegment(to, at + UPPER, LITTLE_ENDIAN);
     }
   }
 
-  private static void uint4(Run run, int lane) {
+  private static void uint4(UnpackedRun run, int lane) {
     FloatVector low = run.factor(lane);
     FloatVector high = run.factor(lane + HALF);
     FloatVector zeroLow = run.zero(lane);
@@ -200,12 +206,14 @@ final class CodeUnpacker {
       long from = start + (long) ((first + k) >> 2) * PAIR_BYTES;
       long at = target + k * stride;
       IntVector pairs = CodeValues.unsigned(CodeValues.quads(codes, from), column);
-      store(CodeValues.uint4Low(pairs, zeroLow).mul(low), to, at);
-      store(CodeValues.uint4High(pairs, zeroHigh).mul(high), to, at + UPPER);
+      CodeValues.uint4Low(pairs, zeroLow).mul(low).intoMemorySegment(to, at, LITTLE_ENDIAN);
+      CodeValues.uint4High(pairs, zeroHigh)
+          .mul(high)
+          .intoMemorySegment(to, at + UPPER, LITTLE_ENDIAN);
     }
   }
 
-  private static void e2m1(Run run, int lane) {
+  private static void e2m1(UnpackedRun run, int lane) {
     FloatVector low = run.factor(lane);
     FloatVector high = run.factor(lane + HALF);
     MemorySegment codes = run.codes();
@@ -220,8 +228,8 @@ final class CodeUnpacker {
       long from = start + (long) ((first + k) >> 2) * PAIR_BYTES;
       long at = target + k * stride;
       IntVector pairs = CodeValues.unsigned(CodeValues.quads(codes, from), column);
-      store(CodeValues.e2m1Low(pairs).mul(low), to, at);
-      store(CodeValues.e2m1High(pairs).mul(high), to, at + UPPER);
+      CodeValues.e2m1Low(pairs).mul(low).intoMemorySegment(to, at, LITTLE_ENDIAN);
+      CodeValues.e2m1High(pairs).mul(high).intoMemorySegment(to, at + UPPER, LITTLE_ENDIAN);
     }
   }
 
@@ -231,7 +239,7 @@ final class CodeUnpacker {
    *
    * @param run all columns, from {@code fromColumn} of the matrix; its factors are those of group 0
    */
-  private static void ordered(Run run, CodePanels w, int fromColumn, int lane) {
+  private static void ordered(UnpackedRun run, CodePanels w, int fromColumn, int lane) {
     boolean pairs = w.format().codes() == CodeType.UINT4;
     MemorySegment codes = run.codes();
     MemorySegment factors = run.factors();
@@ -255,19 +263,19 @@ final class CodeUnpacker {
       if (pairs) {
         long from = start + (long) ((first + k) >> 2) * PAIR_BYTES;
         IntVector both = CodeValues.unsigned(CodeValues.quads(codes, from), column);
-        store(CodeValues.uint4Low(both, zeroLow).mul(low), to, toByte);
-        store(CodeValues.uint4High(both, zeroHigh).mul(high), to, toByte + UPPER);
+        CodeValues.uint4Low(both, zeroLow).mul(low).intoMemorySegment(to, toByte, LITTLE_ENDIAN);
+        CodeValues.uint4High(both, zeroHigh)
+            .mul(high)
+            .intoMemorySegment(to, toByte + UPPER, LITTLE_ENDIAN);
       } else {
         long from = start + (long) ((first + k) >> 2) * BYTES;
         IntVector one = CodeValues.unsigned(CodeValues.quads(codes, from), column);
         IntVector two = CodeValues.unsigned(CodeValues.quads(codes, from + BLOCK), column);
-        store(CodeValues.bytes(one, zeroLow).mul(low), to, toByte);
-        store(CodeValues.bytes(two, zeroHigh).mul(high), to, toByte + UPPER);
+        CodeValues.bytes(one, zeroLow).mul(low).intoMemorySegment(to, toByte, LITTLE_ENDIAN);
+        CodeValues.bytes(two, zeroHigh)
+            .mul(high)
+            .intoMemorySegment(to, toByte + UPPER, LITTLE_ENDIAN);
       }
     }
-  }
-
-  private static void store(FloatVector values, MemorySegment to, long toByte) {
-    values.intoMemorySegment(to, toByte, ByteOrder.LITTLE_ENDIAN);
   }
 }

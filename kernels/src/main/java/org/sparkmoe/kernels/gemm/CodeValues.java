@@ -16,7 +16,6 @@ import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
-import org.sparkmoe.kernels.tensor.CodeType;
 import org.sparkmoe.kernels.tensor.E2m1;
 
 /**
@@ -226,14 +225,6 @@ final class CodeValues {
       table[i] = (short) (Float.floatToRawIntBits(E2m1.decode(i % 16)) >>> 16);
     }
     return ShortVector.fromArray(SHORTS, table, 0);
-  }
-
-  /** Zero points, from zero-extended bytes, as {@link #uint4High} or the others take them. */
-  static FloatVector zeros(CodeType type, boolean high, IntVector zeros) {
-    return (type == CodeType.UINT4 && high
-            ? zeros.lanewise(LSHL, 4).or(SIXTEENTHS)
-            : zeros.or(UNITS))
-        .reinterpretAsFloats();
   }
 
   static FloatVector load(MemorySegment values, long fromByte) {

@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.gemm;
 import static java.nio.ByteOrder.LITTLE_ENDIAN;
 import static jdk.incubator.vector.FloatVector.broadcast;
 import static jdk.incubator.vector.FloatVector.fromArray;
+import static jdk.incubator.vector.FloatVector.zero;
 import static jdk.incubator.vector.IntVector.fromMemorySegment;
 import static jdk.incubator.vector.VectorOperators.LSHR;
 import static org.sparkmoe.kernels.gemm.CodeValues.IN_PLACE;
@@ -98,29 +99,30 @@ final class FusedBytes {
       FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
       FloatVector oddLow = CodeValues.odd(zeroLow);
       FloatVector oddHigh = CodeValues.odd(zeroHigh);
+      FloatVector s00 = zero(FLOATS);
+      FloatVector s01 = zero(FLOATS);
       for (int i = k; i < end; i += 4) {
         long from = codesByte + (long) i * STEP;
         IntVector q0 = fromMemorySegment(INTS, codes, from, LITTLE_ENDIAN);
         IntVector u0 = fromMemorySegment(INTS, codes, from + BLOCK, LITTLE_ENDIAN);
-        FloatVector w00 = q0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w01 = u0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w00 = q0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w01 = u0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh);
         int xk = xFrom + i * tile;
         FloatVector x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w00, c00);
-        c01 = x0.fma(w01, c01);
+        s00 = x0.fma(w00, s00);
+        s01 = x0.fma(w01, s01);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q1 = IN_PLACE ? q0 : fromMemorySegment(INTS, codes, from + 1, LITTLE_ENDIAN);
         IntVector u1 =
             IN_PLACE ? u0 : fromMemorySegment(INTS, codes, from + BLOCK + 1, LITTLE_ENDIAN);
-        FloatVector w10 = q1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w11 =
-            u1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w10 = q1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w11 = u1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w10, c00);
-        c01 = x0.fma(w11, c01);
+        s00 = x0.fma(w10, s00);
+        s01 = x0.fma(w11, s01);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
@@ -132,26 +134,27 @@ final class FusedBytes {
             IN_PLACE
                 ? u0.lanewise(LSHR, 16)
                 : fromMemorySegment(INTS, codes, from + BLOCK + 2, LITTLE_ENDIAN);
-        FloatVector w20 = q2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w21 = u2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w20 = q2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w21 = u2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w20, c00);
-        c01 = x0.fma(w21, c01);
+        s00 = x0.fma(w20, s00);
+        s01 = x0.fma(w21, s01);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q3 = IN_PLACE ? q2 : fromMemorySegment(INTS, codes, from + 3, LITTLE_ENDIAN);
         IntVector u3 =
             IN_PLACE ? u2 : fromMemorySegment(INTS, codes, from + BLOCK + 3, LITTLE_ENDIAN);
-        FloatVector w30 = q3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w31 =
-            u3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w30 = q3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w31 = u3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w30, c00);
-        c01 = x0.fma(w31, c01);
+        s00 = x0.fma(w30, s00);
+        s01 = x0.fma(w31, s01);
       }
+      c00 = s00.fma(low, c00);
+      c01 = s01.fma(high, c01);
     }
     c00.intoArray(c, cFrom);
     c01.intoArray(c, cFrom + HALF);
@@ -182,35 +185,38 @@ final class FusedBytes {
       FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
       FloatVector oddLow = CodeValues.odd(zeroLow);
       FloatVector oddHigh = CodeValues.odd(zeroHigh);
+      FloatVector s00 = zero(FLOATS);
+      FloatVector s01 = zero(FLOATS);
+      FloatVector s10 = zero(FLOATS);
+      FloatVector s11 = zero(FLOATS);
       for (int i = k; i < end; i += 4) {
         long from = codesByte + (long) i * STEP;
         IntVector q0 = fromMemorySegment(INTS, codes, from, LITTLE_ENDIAN);
         IntVector u0 = fromMemorySegment(INTS, codes, from + BLOCK, LITTLE_ENDIAN);
-        FloatVector w00 = q0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w01 = u0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w00 = q0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w01 = u0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh);
         int xk = xFrom + i * tile;
         FloatVector x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w00, c00);
-        c01 = x0.fma(w01, c01);
+        s00 = x0.fma(w00, s00);
+        s01 = x0.fma(w01, s01);
         FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w00, c10);
-        c11 = x1.fma(w01, c11);
+        s10 = x1.fma(w00, s10);
+        s11 = x1.fma(w01, s11);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q1 = IN_PLACE ? q0 : fromMemorySegment(INTS, codes, from + 1, LITTLE_ENDIAN);
         IntVector u1 =
             IN_PLACE ? u0 : fromMemorySegment(INTS, codes, from + BLOCK + 1, LITTLE_ENDIAN);
-        FloatVector w10 = q1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w11 =
-            u1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w10 = q1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w11 = u1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w10, c00);
-        c01 = x0.fma(w11, c01);
+        s00 = x0.fma(w10, s00);
+        s01 = x0.fma(w11, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w10, c10);
-        c11 = x1.fma(w11, c11);
+        s10 = x1.fma(w10, s10);
+        s11 = x1.fma(w11, s11);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
@@ -222,32 +228,35 @@ final class FusedBytes {
             IN_PLACE
                 ? u0.lanewise(LSHR, 16)
                 : fromMemorySegment(INTS, codes, from + BLOCK + 2, LITTLE_ENDIAN);
-        FloatVector w20 = q2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w21 = u2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w20 = q2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w21 = u2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w20, c00);
-        c01 = x0.fma(w21, c01);
+        s00 = x0.fma(w20, s00);
+        s01 = x0.fma(w21, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w20, c10);
-        c11 = x1.fma(w21, c11);
+        s10 = x1.fma(w20, s10);
+        s11 = x1.fma(w21, s11);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q3 = IN_PLACE ? q2 : fromMemorySegment(INTS, codes, from + 3, LITTLE_ENDIAN);
         IntVector u3 =
             IN_PLACE ? u2 : fromMemorySegment(INTS, codes, from + BLOCK + 3, LITTLE_ENDIAN);
-        FloatVector w30 = q3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w31 =
-            u3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w30 = q3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w31 = u3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w30, c00);
-        c01 = x0.fma(w31, c01);
+        s00 = x0.fma(w30, s00);
+        s01 = x0.fma(w31, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w30, c10);
-        c11 = x1.fma(w31, c11);
+        s10 = x1.fma(w30, s10);
+        s11 = x1.fma(w31, s11);
       }
+      c00 = s00.fma(low, c00);
+      c01 = s01.fma(high, c01);
+      c10 = s10.fma(low, c10);
+      c11 = s11.fma(high, c11);
     }
     c00.intoArray(c, cFrom);
     c01.intoArray(c, cFrom + HALF);
@@ -282,41 +291,46 @@ final class FusedBytes {
       FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
       FloatVector oddLow = CodeValues.odd(zeroLow);
       FloatVector oddHigh = CodeValues.odd(zeroHigh);
+      FloatVector s00 = zero(FLOATS);
+      FloatVector s01 = zero(FLOATS);
+      FloatVector s10 = zero(FLOATS);
+      FloatVector s11 = zero(FLOATS);
+      FloatVector s20 = zero(FLOATS);
+      FloatVector s21 = zero(FLOATS);
       for (int i = k; i < end; i += 4) {
         long from = codesByte + (long) i * STEP;
         IntVector q0 = fromMemorySegment(INTS, codes, from, LITTLE_ENDIAN);
         IntVector u0 = fromMemorySegment(INTS, codes, from + BLOCK, LITTLE_ENDIAN);
-        FloatVector w00 = q0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w01 = u0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w00 = q0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w01 = u0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh);
         int xk = xFrom + i * tile;
         FloatVector x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w00, c00);
-        c01 = x0.fma(w01, c01);
+        s00 = x0.fma(w00, s00);
+        s01 = x0.fma(w01, s01);
         FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w00, c10);
-        c11 = x1.fma(w01, c11);
+        s10 = x1.fma(w00, s10);
+        s11 = x1.fma(w01, s11);
         FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w00, c20);
-        c21 = x2.fma(w01, c21);
+        s20 = x2.fma(w00, s20);
+        s21 = x2.fma(w01, s21);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q1 = IN_PLACE ? q0 : fromMemorySegment(INTS, codes, from + 1, LITTLE_ENDIAN);
         IntVector u1 =
             IN_PLACE ? u0 : fromMemorySegment(INTS, codes, from + BLOCK + 1, LITTLE_ENDIAN);
-        FloatVector w10 = q1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w11 =
-            u1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w10 = q1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w11 = u1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w10, c00);
-        c01 = x0.fma(w11, c01);
+        s00 = x0.fma(w10, s00);
+        s01 = x0.fma(w11, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w10, c10);
-        c11 = x1.fma(w11, c11);
+        s10 = x1.fma(w10, s10);
+        s11 = x1.fma(w11, s11);
         x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w10, c20);
-        c21 = x2.fma(w11, c21);
+        s20 = x2.fma(w10, s20);
+        s21 = x2.fma(w11, s21);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
@@ -328,38 +342,43 @@ final class FusedBytes {
             IN_PLACE
                 ? u0.lanewise(LSHR, 16)
                 : fromMemorySegment(INTS, codes, from + BLOCK + 2, LITTLE_ENDIAN);
-        FloatVector w20 = q2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w21 = u2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w20 = q2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w21 = u2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w20, c00);
-        c01 = x0.fma(w21, c01);
+        s00 = x0.fma(w20, s00);
+        s01 = x0.fma(w21, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w20, c10);
-        c11 = x1.fma(w21, c11);
+        s10 = x1.fma(w20, s10);
+        s11 = x1.fma(w21, s11);
         x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w20, c20);
-        c21 = x2.fma(w21, c21);
+        s20 = x2.fma(w20, s20);
+        s21 = x2.fma(w21, s21);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q3 = IN_PLACE ? q2 : fromMemorySegment(INTS, codes, from + 3, LITTLE_ENDIAN);
         IntVector u3 =
             IN_PLACE ? u2 : fromMemorySegment(INTS, codes, from + BLOCK + 3, LITTLE_ENDIAN);
-        FloatVector w30 = q3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w31 =
-            u3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w30 = q3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w31 = u3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w30, c00);
-        c01 = x0.fma(w31, c01);
+        s00 = x0.fma(w30, s00);
+        s01 = x0.fma(w31, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w30, c10);
-        c11 = x1.fma(w31, c11);
+        s10 = x1.fma(w30, s10);
+        s11 = x1.fma(w31, s11);
         x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w30, c20);
-        c21 = x2.fma(w31, c21);
+        s20 = x2.fma(w30, s20);
+        s21 = x2.fma(w31, s21);
       }
+      c00 = s00.fma(low, c00);
+      c01 = s01.fma(high, c01);
+      c10 = s10.fma(low, c10);
+      c11 = s11.fma(high, c11);
+      c20 = s20.fma(low, c20);
+      c21 = s21.fma(high, c21);
     }
     c00.intoArray(c, cFrom);
     c01.intoArray(c, cFrom + HALF);
@@ -398,47 +417,54 @@ final class FusedBytes {
       FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
       FloatVector oddLow = CodeValues.odd(zeroLow);
       FloatVector oddHigh = CodeValues.odd(zeroHigh);
+      FloatVector s00 = zero(FLOATS);
+      FloatVector s01 = zero(FLOATS);
+      FloatVector s10 = zero(FLOATS);
+      FloatVector s11 = zero(FLOATS);
+      FloatVector s20 = zero(FLOATS);
+      FloatVector s21 = zero(FLOATS);
+      FloatVector s30 = zero(FLOATS);
+      FloatVector s31 = zero(FLOATS);
       for (int i = k; i < end; i += 4) {
         long from = codesByte + (long) i * STEP;
         IntVector q0 = fromMemorySegment(INTS, codes, from, LITTLE_ENDIAN);
         IntVector u0 = fromMemorySegment(INTS, codes, from + BLOCK, LITTLE_ENDIAN);
-        FloatVector w00 = q0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w01 = u0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w00 = q0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w01 = u0.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh);
         int xk = xFrom + i * tile;
         FloatVector x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w00, c00);
-        c01 = x0.fma(w01, c01);
+        s00 = x0.fma(w00, s00);
+        s01 = x0.fma(w01, s01);
         FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w00, c10);
-        c11 = x1.fma(w01, c11);
+        s10 = x1.fma(w00, s10);
+        s11 = x1.fma(w01, s11);
         FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w00, c20);
-        c21 = x2.fma(w01, c21);
+        s20 = x2.fma(w00, s20);
+        s21 = x2.fma(w01, s21);
         FloatVector x3 = broadcast(FLOATS, x[xk + 3]);
-        c30 = x3.fma(w00, c30);
-        c31 = x3.fma(w01, c31);
+        s30 = x3.fma(w00, s30);
+        s31 = x3.fma(w01, s31);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q1 = IN_PLACE ? q0 : fromMemorySegment(INTS, codes, from + 1, LITTLE_ENDIAN);
         IntVector u1 =
             IN_PLACE ? u0 : fromMemorySegment(INTS, codes, from + BLOCK + 1, LITTLE_ENDIAN);
-        FloatVector w10 = q1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w11 =
-            u1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w10 = q1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w11 = u1.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w10, c00);
-        c01 = x0.fma(w11, c01);
+        s00 = x0.fma(w10, s00);
+        s01 = x0.fma(w11, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w10, c10);
-        c11 = x1.fma(w11, c11);
+        s10 = x1.fma(w10, s10);
+        s11 = x1.fma(w11, s11);
         x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w10, c20);
-        c21 = x2.fma(w11, c21);
+        s20 = x2.fma(w10, s20);
+        s21 = x2.fma(w11, s21);
         x3 = broadcast(FLOATS, x[xk + 3]);
-        c30 = x3.fma(w10, c30);
-        c31 = x3.fma(w11, c31);
+        s30 = x3.fma(w10, s30);
+        s31 = x3.fma(w11, s31);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
@@ -450,44 +476,51 @@ final class FusedBytes {
             IN_PLACE
                 ? u0.lanewise(LSHR, 16)
                 : fromMemorySegment(INTS, codes, from + BLOCK + 2, LITTLE_ENDIAN);
-        FloatVector w20 = q2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w21 = u2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w20 = q2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w21 = u2.and(BYTE).or(UNITS).reinterpretAsFloats().sub(zeroHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w20, c00);
-        c01 = x0.fma(w21, c01);
+        s00 = x0.fma(w20, s00);
+        s01 = x0.fma(w21, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w20, c10);
-        c11 = x1.fma(w21, c11);
+        s10 = x1.fma(w20, s10);
+        s11 = x1.fma(w21, s11);
         x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w20, c20);
-        c21 = x2.fma(w21, c21);
+        s20 = x2.fma(w20, s20);
+        s21 = x2.fma(w21, s21);
         x3 = broadcast(FLOATS, x[xk + 3]);
-        c30 = x3.fma(w20, c30);
-        c31 = x3.fma(w21, c31);
+        s30 = x3.fma(w20, s30);
+        s31 = x3.fma(w21, s31);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q3 = IN_PLACE ? q2 : fromMemorySegment(INTS, codes, from + 3, LITTLE_ENDIAN);
         IntVector u3 =
             IN_PLACE ? u2 : fromMemorySegment(INTS, codes, from + BLOCK + 3, LITTLE_ENDIAN);
-        FloatVector w30 = q3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w31 =
-            u3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w30 = q3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w31 = u3.and(ODD_BYTE).or(ODD_UNITS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w30, c00);
-        c01 = x0.fma(w31, c01);
+        s00 = x0.fma(w30, s00);
+        s01 = x0.fma(w31, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w30, c10);
-        c11 = x1.fma(w31, c11);
+        s10 = x1.fma(w30, s10);
+        s11 = x1.fma(w31, s11);
         x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w30, c20);
-        c21 = x2.fma(w31, c21);
+        s20 = x2.fma(w30, s20);
+        s21 = x2.fma(w31, s21);
         x3 = broadcast(FLOATS, x[xk + 3]);
-        c30 = x3.fma(w30, c30);
-        c31 = x3.fma(w31, c31);
+        s30 = x3.fma(w30, s30);
+        s31 = x3.fma(w31, s31);
       }
+      c00 = s00.fma(low, c00);
+      c01 = s01.fma(high, c01);
+      c10 = s10.fma(low, c10);
+      c11 = s11.fma(high, c11);
+      c20 = s20.fma(low, c20);
+      c21 = s21.fma(high, c21);
+      c30 = s30.fma(low, c30);
+      c31 = s31.fma(high, c31);
     }
     c00.intoArray(c, cFrom);
     c01.intoArray(c, cFrom + HALF);

@@ -13,7 +13,10 @@ import java.lang.invoke.VarHandle;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 
-/** The inner loops for few rows of X against e4m3 codes, as {@link FusedUint4} explains them. */
+/**
+ * The inner loops for few rows of X against e4m3 codes, as {@link FusedUint4} explains them. Each
+ * weight is multiplied by its scale, which lifts it too, and sums go on as in {@link Tiles}.
+ */
 final class FusedE4m3 {
   private static final int HALF = Panels.WIDTH / 2;
   private static final int WIDTH = Panels.WIDTH;

@@ -3,6 +3,7 @@ package org.sparkmoe.kernels.gemm;
 import static java.nio.ByteOrder.LITTLE_ENDIAN;
 import static jdk.incubator.vector.FloatVector.broadcast;
 import static jdk.incubator.vector.FloatVector.fromArray;
+import static jdk.incubator.vector.FloatVector.zero;
 import static jdk.incubator.vector.IntVector.fromMemorySegment;
 import static jdk.incubator.vector.VectorOperators.LSHR;
 import static org.sparkmoe.kernels.gemm.CodeValues.IN_PLACE;
@@ -20,8 +21,8 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 
 /**
- * The inner loops for few rows of X against uint4 codes: they become weights in registers, the very
- * ones that {@link CodeUnpacker} makes, and sums go on as in {@link Tiles}.
+ * The inner loops for few rows of X against uint4 codes: they become f32 in registers, the very
+ * values that {@link CodeUnpacker} makes without scales, and are summed as in {@link GroupTiles}.
  *
  * <p>Rows may belong to a larger tile, so that a tile is multiplied by as many rows as it really
  * has, four at a time at most. Four columns a turn share the steps of {@link CodeValues}. Each step
@@ -105,26 +106,27 @@ final class FusedUint4 {
       FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
       FloatVector oddLow = CodeValues.odd(zeroLow);
       FloatVector oddHigh = CodeValues.oddHigh(zeroHigh);
+      FloatVector s00 = zero(FLOATS);
+      FloatVector s01 = zero(FLOATS);
       for (int i = k; i < end; i += 4) {
         long from = codesByte + (long) i * STEP;
         IntVector q0 = fromMemorySegment(INTS, codes, from, LITTLE_ENDIAN);
-        FloatVector w00 = q0.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w01 = q0.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w00 = q0.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w01 = q0.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh);
         int xk = xFrom + i * tile;
         FloatVector x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w00, c00);
-        c01 = x0.fma(w01, c01);
+        s00 = x0.fma(w00, s00);
+        s01 = x0.fma(w01, s01);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q1 = IN_PLACE ? q0 : fromMemorySegment(INTS, codes, from + 1, LITTLE_ENDIAN);
-        FloatVector w10 = q1.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w11 =
-            q1.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w10 = q1.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w11 = q1.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w10, c00);
-        c01 = x0.fma(w11, c01);
+        s00 = x0.fma(w10, s00);
+        s01 = x0.fma(w11, s01);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
@@ -132,24 +134,25 @@ final class FusedUint4 {
             IN_PLACE
                 ? q0.lanewise(LSHR, 16)
                 : fromMemorySegment(INTS, codes, from + 2, LITTLE_ENDIAN);
-        FloatVector w20 = q2.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w21 = q2.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w20 = q2.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w21 = q2.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w20, c00);
-        c01 = x0.fma(w21, c01);
+        s00 = x0.fma(w20, s00);
+        s01 = x0.fma(w21, s01);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q3 = IN_PLACE ? q2 : fromMemorySegment(INTS, codes, from + 3, LITTLE_ENDIAN);
-        FloatVector w30 = q3.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w31 =
-            q3.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w30 = q3.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w31 = q3.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w30, c00);
-        c01 = x0.fma(w31, c01);
+        s00 = x0.fma(w30, s00);
+        s01 = x0.fma(w31, s01);
       }
+      c00 = s00.fma(low, c00);
+      c01 = s01.fma(high, c01);
     }
     c00.intoArray(c, cFrom);
     c01.intoArray(c, cFrom + HALF);
@@ -180,32 +183,35 @@ final class FusedUint4 {
       FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
       FloatVector oddLow = CodeValues.odd(zeroLow);
       FloatVector oddHigh = CodeValues.oddHigh(zeroHigh);
+      FloatVector s00 = zero(FLOATS);
+      FloatVector s01 = zero(FLOATS);
+      FloatVector s10 = zero(FLOATS);
+      FloatVector s11 = zero(FLOATS);
       for (int i = k; i < end; i += 4) {
         long from = codesByte + (long) i * STEP;
         IntVector q0 = fromMemorySegment(INTS, codes, from, LITTLE_ENDIAN);
-        FloatVector w00 = q0.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w01 = q0.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w00 = q0.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w01 = q0.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh);
         int xk = xFrom + i * tile;
         FloatVector x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w00, c00);
-        c01 = x0.fma(w01, c01);
+        s00 = x0.fma(w00, s00);
+        s01 = x0.fma(w01, s01);
         FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w00, c10);
-        c11 = x1.fma(w01, c11);
+        s10 = x1.fma(w00, s10);
+        s11 = x1.fma(w01, s11);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q1 = IN_PLACE ? q0 : fromMemorySegment(INTS, codes, from + 1, LITTLE_ENDIAN);
-        FloatVector w10 = q1.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w11 =
-            q1.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w10 = q1.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w11 = q1.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w10, c00);
-        c01 = x0.fma(w11, c01);
+        s00 = x0.fma(w10, s00);
+        s01 = x0.fma(w11, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w10, c10);
-        c11 = x1.fma(w11, c11);
+        s10 = x1.fma(w10, s10);
+        s11 = x1.fma(w11, s11);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
@@ -213,30 +219,33 @@ final class FusedUint4 {
             IN_PLACE
                 ? q0.lanewise(LSHR, 16)
                 : fromMemorySegment(INTS, codes, from + 2, LITTLE_ENDIAN);
-        FloatVector w20 = q2.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w21 = q2.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w20 = q2.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w21 = q2.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w20, c00);
-        c01 = x0.fma(w21, c01);
+        s00 = x0.fma(w20, s00);
+        s01 = x0.fma(w21, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w20, c10);
-        c11 = x1.fma(w21, c11);
+        s10 = x1.fma(w20, s10);
+        s11 = x1.fma(w21, s11);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q3 = IN_PLACE ? q2 : fromMemorySegment(INTS, codes, from + 3, LITTLE_ENDIAN);
-        FloatVector w30 = q3.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w31 =
-            q3.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w30 = q3.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w31 = q3.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w30, c00);
-        c01 = x0.fma(w31, c01);
+        s00 = x0.fma(w30, s00);
+        s01 = x0.fma(w31, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w30, c10);
-        c11 = x1.fma(w31, c11);
+        s10 = x1.fma(w30, s10);
+        s11 = x1.fma(w31, s11);
       }
+      c00 = s00.fma(low, c00);
+      c01 = s01.fma(high, c01);
+      c10 = s10.fma(low, c10);
+      c11 = s11.fma(high, c11);
     }
     c00.intoArray(c, cFrom);
     c01.intoArray(c, cFrom + HALF);
@@ -271,38 +280,43 @@ final class FusedUint4 {
       FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
       FloatVector oddLow = CodeValues.odd(zeroLow);
       FloatVector oddHigh = CodeValues.oddHigh(zeroHigh);
+      FloatVector s00 = zero(FLOATS);
+      FloatVector s01 = zero(FLOATS);
+      FloatVector s10 = zero(FLOATS);
+      FloatVector s11 = zero(FLOATS);
+      FloatVector s20 = zero(FLOATS);
+      FloatVector s21 = zero(FLOATS);
       for (int i = k; i < end; i += 4) {
         long from = codesByte + (long) i * STEP;
         IntVector q0 = fromMemorySegment(INTS, codes, from, LITTLE_ENDIAN);
-        FloatVector w00 = q0.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w01 = q0.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w00 = q0.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w01 = q0.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh);
         int xk = xFrom + i * tile;
         FloatVector x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w00, c00);
-        c01 = x0.fma(w01, c01);
+        s00 = x0.fma(w00, s00);
+        s01 = x0.fma(w01, s01);
         FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w00, c10);
-        c11 = x1.fma(w01, c11);
+        s10 = x1.fma(w00, s10);
+        s11 = x1.fma(w01, s11);
         FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w00, c20);
-        c21 = x2.fma(w01, c21);
+        s20 = x2.fma(w00, s20);
+        s21 = x2.fma(w01, s21);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q1 = IN_PLACE ? q0 : fromMemorySegment(INTS, codes, from + 1, LITTLE_ENDIAN);
-        FloatVector w10 = q1.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w11 =
-            q1.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w10 = q1.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w11 = q1.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w10, c00);
-        c01 = x0.fma(w11, c01);
+        s00 = x0.fma(w10, s00);
+        s01 = x0.fma(w11, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w10, c10);
-        c11 = x1.fma(w11, c11);
+        s10 = x1.fma(w10, s10);
+        s11 = x1.fma(w11, s11);
         x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w10, c20);
-        c21 = x2.fma(w11, c21);
+        s20 = x2.fma(w10, s20);
+        s21 = x2.fma(w11, s21);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
@@ -310,36 +324,41 @@ final class FusedUint4 {
             IN_PLACE
                 ? q0.lanewise(LSHR, 16)
                 : fromMemorySegment(INTS, codes, from + 2, LITTLE_ENDIAN);
-        FloatVector w20 = q2.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w21 = q2.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w20 = q2.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w21 = q2.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w20, c00);
-        c01 = x0.fma(w21, c01);
+        s00 = x0.fma(w20, s00);
+        s01 = x0.fma(w21, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w20, c10);
-        c11 = x1.fma(w21, c11);
+        s10 = x1.fma(w20, s10);
+        s11 = x1.fma(w21, s11);
         x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w20, c20);
-        c21 = x2.fma(w21, c21);
+        s20 = x2.fma(w20, s20);
+        s21 = x2.fma(w21, s21);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q3 = IN_PLACE ? q2 : fromMemorySegment(INTS, codes, from + 3, LITTLE_ENDIAN);
-        FloatVector w30 = q3.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w31 =
-            q3.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w30 = q3.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w31 = q3.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w30, c00);
-        c01 = x0.fma(w31, c01);
+        s00 = x0.fma(w30, s00);
+        s01 = x0.fma(w31, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w30, c10);
-        c11 = x1.fma(w31, c11);
+        s10 = x1.fma(w30, s10);
+        s11 = x1.fma(w31, s11);
         x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w30, c20);
-        c21 = x2.fma(w31, c21);
+        s20 = x2.fma(w30, s20);
+        s21 = x2.fma(w31, s21);
       }
+      c00 = s00.fma(low, c00);
+      c01 = s01.fma(high, c01);
+      c10 = s10.fma(low, c10);
+      c11 = s11.fma(high, c11);
+      c20 = s20.fma(low, c20);
+      c21 = s21.fma(high, c21);
     }
     c00.intoArray(c, cFrom);
     c01.intoArray(c, cFrom + HALF);
@@ -378,44 +397,51 @@ final class FusedUint4 {
       FloatVector zeroHigh = CodeValues.load(factors, factor + ZEROS + UPPER);
       FloatVector oddLow = CodeValues.odd(zeroLow);
       FloatVector oddHigh = CodeValues.oddHigh(zeroHigh);
+      FloatVector s00 = zero(FLOATS);
+      FloatVector s01 = zero(FLOATS);
+      FloatVector s10 = zero(FLOATS);
+      FloatVector s11 = zero(FLOATS);
+      FloatVector s20 = zero(FLOATS);
+      FloatVector s21 = zero(FLOATS);
+      FloatVector s30 = zero(FLOATS);
+      FloatVector s31 = zero(FLOATS);
       for (int i = k; i < end; i += 4) {
         long from = codesByte + (long) i * STEP;
         IntVector q0 = fromMemorySegment(INTS, codes, from, LITTLE_ENDIAN);
-        FloatVector w00 = q0.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w01 = q0.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w00 = q0.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w01 = q0.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh);
         int xk = xFrom + i * tile;
         FloatVector x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w00, c00);
-        c01 = x0.fma(w01, c01);
+        s00 = x0.fma(w00, s00);
+        s01 = x0.fma(w01, s01);
         FloatVector x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w00, c10);
-        c11 = x1.fma(w01, c11);
+        s10 = x1.fma(w00, s10);
+        s11 = x1.fma(w01, s11);
         FloatVector x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w00, c20);
-        c21 = x2.fma(w01, c21);
+        s20 = x2.fma(w00, s20);
+        s21 = x2.fma(w01, s21);
         FloatVector x3 = broadcast(FLOATS, x[xk + 3]);
-        c30 = x3.fma(w00, c30);
-        c31 = x3.fma(w01, c31);
+        s30 = x3.fma(w00, s30);
+        s31 = x3.fma(w01, s31);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q1 = IN_PLACE ? q0 : fromMemorySegment(INTS, codes, from + 1, LITTLE_ENDIAN);
-        FloatVector w10 = q1.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w11 =
-            q1.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w10 = q1.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w11 = q1.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w10, c00);
-        c01 = x0.fma(w11, c01);
+        s00 = x0.fma(w10, s00);
+        s01 = x0.fma(w11, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w10, c10);
-        c11 = x1.fma(w11, c11);
+        s10 = x1.fma(w10, s10);
+        s11 = x1.fma(w11, s11);
         x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w10, c20);
-        c21 = x2.fma(w11, c21);
+        s20 = x2.fma(w10, s20);
+        s21 = x2.fma(w11, s21);
         x3 = broadcast(FLOATS, x[xk + 3]);
-        c30 = x3.fma(w10, c30);
-        c31 = x3.fma(w11, c31);
+        s30 = x3.fma(w10, s30);
+        s31 = x3.fma(w11, s31);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
@@ -423,42 +449,49 @@ final class FusedUint4 {
             IN_PLACE
                 ? q0.lanewise(LSHR, 16)
                 : fromMemorySegment(INTS, codes, from + 2, LITTLE_ENDIAN);
-        FloatVector w20 = q2.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow).mul(low);
-        FloatVector w21 = q2.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh).mul(high);
+        FloatVector w20 = q2.and(LOW).or(UNITS).reinterpretAsFloats().sub(zeroLow);
+        FloatVector w21 = q2.and(HIGH).or(SIXTEENTHS).reinterpretAsFloats().sub(zeroHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w20, c00);
-        c01 = x0.fma(w21, c01);
+        s00 = x0.fma(w20, s00);
+        s01 = x0.fma(w21, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w20, c10);
-        c11 = x1.fma(w21, c11);
+        s10 = x1.fma(w20, s10);
+        s11 = x1.fma(w21, s11);
         x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w20, c20);
-        c21 = x2.fma(w21, c21);
+        s20 = x2.fma(w20, s20);
+        s21 = x2.fma(w21, s21);
         x3 = broadcast(FLOATS, x[xk + 3]);
-        c30 = x3.fma(w20, c30);
-        c31 = x3.fma(w21, c31);
+        s30 = x3.fma(w20, s30);
+        s31 = x3.fma(w21, s31);
         if (!IN_PLACE) {
           VarHandle.storeStoreFence();
         }
         IntVector q3 = IN_PLACE ? q2 : fromMemorySegment(INTS, codes, from + 3, LITTLE_ENDIAN);
-        FloatVector w30 = q3.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow).mul(low);
-        FloatVector w31 =
-            q3.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh).mul(high);
+        FloatVector w30 = q3.and(ODD_LOW).or(ODD_UNITS).reinterpretAsFloats().sub(oddLow);
+        FloatVector w31 = q3.and(ODD_HIGH).or(ODD_SIXTEENTHS).reinterpretAsFloats().sub(oddHigh);
         xk += tile;
         x0 = broadcast(FLOATS, x[xk]);
-        c00 = x0.fma(w30, c00);
-        c01 = x0.fma(w31, c01);
+        s00 = x0.fma(w30, s00);
+        s01 = x0.fma(w31, s01);
         x1 = broadcast(FLOATS, x[xk + 1]);
-        c10 = x1.fma(w30, c10);
-        c11 = x1.fma(w31, c11);
+        s10 = x1.fma(w30, s10);
+        s11 = x1.fma(w31, s11);
         x2 = broadcast(FLOATS, x[xk + 2]);
-        c20 = x2.fma(w30, c20);
-        c21 = x2.fma(w31, c21);
+        s20 = x2.fma(w30, s20);
+        s21 = x2.fma(w31, s21);
         x3 = broadcast(FLOATS, x[xk + 3]);
-        c30 = x3.fma(w30, c30);
-        c31 = x3.fma(w31, c31);
+        s30 = x3.fma(w30, s30);
+        s31 = x3.fma(w31, s31);
       }
+      c00 = s00.fma(low, c00);
+      c01 = s01.fma(high, c01);
+      c10 = s10.fma(low, c10);
+      c11 = s11.fma(high, c11);
+      c20 = s20.fma(low, c20);
+      c21 = s21.fma(high, c21);
+      c30 = s30.fma(low, c30);
+      c31 = s31.fma(high, c31);
     }
     c00.intoArray(c, cFrom);
     c01.intoArray(c, cFrom + HALF);

@@ -18,9 +18,10 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * form (f16), or where registers are few, is widened once per stretch into a strip.
  *
  * @param floats holds rows and sums
+ * @param partial where {@link #sumValues} values of scratch start in the array, all +0
  * @param strip scratch
  */
-public record PanelProduct(float[] floats, MemorySegment strip) {
+public record PanelProduct(float[] floats, int partial, MemorySegment strip) {
   /** Output features of a panel. */
   public static final int WIDTH = Panels.WIDTH;
 
@@ -56,9 +57,12 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
                   .allocate(
                       FACTORS + DType.F32.bytes(CodeFactors.SCRATCH_VALUES), Panels.ALIGNMENT));
 
-  /** With rows and sums in {@code ws}. */
-  public static PanelProduct of(Workspace ws) {
-    return new PanelProduct(ws.floats(), STRIP.get());
+  /** For rows and sums in {@code ws}, of which it takes {@link #sumValues} values. */
+  public static PanelProduct take(Workspace ws, int rows) {
+    int values = (int) sumValues(rows);
+    int partial = ws.take(values);
+    Arrays.fill(ws.floats(), partial, partial + values, 0);
+    return new PanelProduct(ws.floats(), partial, STRIP.get());
   }
 
   /** Panels of a matrix with {@code outputs} output features. */
@@ -91,6 +95,7 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
       case PlainPanels plain when !widensInStrip(plain.dtype(), x.rows()) ->
           direct(x, plain, panel, sums);
       case CodePanels codes when fuses(codes, x.rows()) -> inRegisters(x, codes, panel, sums);
+      case CodePanels codes when codes.sumsGroups() -> byGroup(x, codes, panel, sums);
       default -> throughStrip(x, w, panel, sums);
     }
     if (biasOrNull != null) {
@@ -125,17 +130,11 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
 
   /** Few rows do not pay for a strip. Runs of one column would load factors for every product. */
   private static boolean fuses(CodePanels w, int rows) {
-    boolean known =
-        switch (w.format().codes()) {
-          case E4M3 -> w.lift() == CodeValues.E4M3_LIFT;
-          case E2M1 -> CodeValues.E2M1_IN_HALVES;
-          case INT8, UINT8, UINT4 -> true;
-        };
-    return known && w.hasWholeQuads() && rows <= MOST_CODE_ROWS;
+    return w.knowsQuads() && w.hasWholeQuads() && rows <= MOST_CODE_ROWS;
   }
 
   private void inRegisters(RowTiles x, CodePanels w, int panel, int sums) {
-    int group = Math.max(1, Math.min(w.format().colSpan(), w.cols()));
+    int group = w.groupCols();
     int stretch = Math.max(1, FUSED_DEPTH / group) * group;
     int tile = Tiles.rows(x.rows());
     for (int k = 0; k < w.cols(); k += stretch) {
@@ -165,15 +164,56 @@ public record PanelProduct(float[] floats, MemorySegment strip) {
     }
   }
 
+  /** The sums of groups are scaled, as they are {@link #inRegisters}. */
+  private void byGroup(RowTiles x, CodePanels w, int panel, int sums) {
+    int group = w.groupCols();
+    if (group > STRIP_DEPTH) {
+      byLongGroup(x, w, panel, sums);
+      return;
+    }
+    int stretch = STRIP_DEPTH / group * group;
+    for (int k = 0; k < w.cols(); k += stretch) {
+      int depth = Math.min(stretch, w.cols() - k);
+      CodeUnpacker.unpackUnscaled(w, panel, k, depth, strip, 0, STRIDE, strip, FACTORS);
+      for (int row = 0, tile; row < x.rows(); row += tile) {
+        tile = Tiles.rows(x.rows() - row);
+        int xFrom = x.from() + row * x.cols() + k * tile;
+        int to = sums + row * WIDTH;
+        GroupTiles.multiply(
+            tile, floats, xFrom, strip, 0, depth, group, strip, FACTORS, floats, to);
+      }
+    }
+  }
+
+  /** A group that takes several stretches. */
+  private void byLongGroup(RowTiles x, CodePanels w, int panel, int sums) {
+    int group = w.groupCols();
+    int padded = RowTiles.paddedRows(x.rows());
+    for (int k = 0, depth; k < w.cols(); k += depth) {
+      int end = Math.min(w.cols(), k / group * group + group);
+      depth = Math.min(STRIP_DEPTH, end - k);
+      CodeUnpacker.unpackUnscaled(w, panel, k, depth, strip, 0, STRIDE, strip, FACTORS);
+      multiply(x, k, depth, partial);
+      if (k + depth == end) {
+        GroupTiles.add(padded, floats, partial, strip, FACTORS, floats, sums);
+      }
+    }
+  }
+
   private void throughStrip(RowTiles x, PanelMatrix w, int panel, int sums) {
     for (int k = 0; k < w.cols(); k += STRIP_DEPTH) {
       int depth = Math.min(STRIP_DEPTH, w.cols() - k);
       PanelStrip.widen(w, panel, k, depth, strip, 0, STRIDE, strip, FACTORS);
-      for (int row = 0, tile; row < x.rows(); row += tile) {
-        tile = Tiles.rows(x.rows() - row);
-        int xFrom = x.from() + row * x.cols() + k * tile;
-        Tiles.multiply(tile, floats, xFrom, strip, 0, depth, floats, sums + row * WIDTH);
-      }
+      multiply(x, k, depth, sums);
+    }
+  }
+
+  /** All rows against the strip, which holds columns from {@code k}. */
+  private void multiply(RowTiles x, int k, int depth, int sums) {
+    for (int row = 0, tile; row < x.rows(); row += tile) {
+      tile = Tiles.rows(x.rows() - row);
+      int xFrom = x.from() + row * x.cols() + k * tile;
+      Tiles.multiply(tile, floats, xFrom, strip, 0, depth, floats, sums + row * WIDTH);
     }
   }
 

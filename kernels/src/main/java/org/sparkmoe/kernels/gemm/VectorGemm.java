@@ -25,10 +25,12 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * </pre>
  *
  * whatever the rows around it and the register width (see {@link Tiles}). The w of a quantized
- * matrix is its code, less the zero point, times the scale in f32, rounded once. With act-order,
- * and groups of one size, k runs through the columns of the first group, then of the second, and so
- * on: an order of the weight alone, which {@link #packTogether} gives up where two weights differ
- * in it.
+ * matrix is its code, less the zero point. Where columns of a group stand together, the group has a
+ * sum of its own, and {@code c = Math.fma(s, scale, c)} takes it in; where they don't, and for e4m3
+ * and e2m1, each w is multiplied by its scale in f32 and rounded ({@link CodePanels#sumsGroups}).
+ * With act-order, and groups of one size, k runs through the columns of the first group, then of
+ * the second, and so on: an order of the weight alone, which {@link #packTogether} gives up where
+ * two weights differ in it.
  *
  * <p>Loops, from outside: chunks of rows; panels of W, each read from memory once per chunk;
  * stretches of k, whose weights stay in the nearest cache; tiles of rows (see {@link
@@ -93,7 +95,7 @@ public final class VectorGemm implements Gemm {
     return Workspace.bytes(
         RowTiles.values(chunk, cols)
             + RowTiles.scratchValues(cols)
-            + PanelProduct.sumValues(chunk));
+            + 2 * PanelProduct.sumValues(chunk));
   }
 
   @Override
@@ -109,7 +111,7 @@ public final class VectorGemm implements Gemm {
     int mark = ws.mark();
     int tiles = ws.take(RowTiles.values(chunkRows, w.cols()));
     int scratch = ws.take(RowTiles.scratchValues(w.cols()));
-    PanelProduct product = PanelProduct.of(ws);
+    PanelProduct product = PanelProduct.take(ws, chunkRows);
     int sums = ws.take(PanelProduct.sumValues(chunkRows));
     for (int from = 0; from < rows; from += chunkRows) {
       int count = Math.min(chunkRows, rows - from);

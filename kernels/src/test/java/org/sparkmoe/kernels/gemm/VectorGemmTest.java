@@ -6,7 +6,9 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -26,6 +28,10 @@ import org.sparkmoe.kernels.testing.RandomTensors;
 import org.sparkmoe.kernels.testing.Rows;
 
 final class VectorGemmTest extends GemmContract {
+  /** Codes whose groups have sums of their own. */
+  private static final Set<CodeType> SUMMED =
+      EnumSet.of(CodeType.UINT4, CodeType.INT8, CodeType.UINT8);
+
   @Override
   Gemm gemm() {
     return new VectorGemm();
@@ -63,35 +69,74 @@ final class VectorGemmTest extends GemmContract {
   }
 
   /**
-   * {@code w = (code − zero) · (scale · global)}, the scale rounded to f32, then the product. Sums
-   * of act-order with equal groups go group by group.
+   * A group's sum of {@code x · (code − zero)} is multiplied by {@code scale · global}, rounded to
+   * f32. Each weight is, where codes are e4m3 or e2m1 or columns of a group don't stand together.
+   * Sums of act-order with equal groups go group by group.
    */
   @ParameterizedTest
   @MethodSource("quantized")
-  void hasTheBitsOfWeightsRoundedOnce(Kind kind) {
+  void hasTheBitsOfSumsOfGroups(Kind kind) {
+    assertBits(41, 300, kind);
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = CodeType.class,
+      names = {"UINT4", "INT8", "E2M1"})
+  void groupsMayBeLongerThanAStrip(CodeType codes) {
+    QuantFormat format = QuantFormat.of(codes, ScaleType.BF16, 1, 600);
+    assertBits(33, 1_400, new Kind(codes + " g600", format, 1, 1));
+  }
+
+  private void assertBits(int outputs, int inputs, Kind kind) {
     RandomTensors random = new RandomTensors(79);
-    QuantizedMatrix w = QuantizedTensors.matrix(41, 300, kind, random);
-    List<Integer> columns = new ArrayList<>(IntStream.range(0, 300).boxed().toList());
+    QuantizedMatrix w = QuantizedTensors.matrix(outputs, inputs, kind, random);
+    List<Integer> columns = new ArrayList<>(IntStream.range(0, inputs).boxed().toList());
     if (kind.lists() != Lists.ANY) {
       columns.sort(Comparator.comparingInt(w::group));
     }
+    boolean together = !kind.format().ordered() || kind.lists() != Lists.ANY;
+    boolean groups = SUMMED.contains(kind.format().codes()) && together;
     for (int rows : new int[] {1, 2, 3, 4, 5, 6, 7, 8, 40}) {
-      float[] x = random.normals(rows * 300, 1);
-      float[] expected = new float[rows * 41];
+      float[] x = random.normals(rows * inputs, 1);
+      float[] expected = new float[rows * outputs];
       for (int m = 0; m < rows; m++) {
-        for (int n = 0; n < 41; n++) {
-          float sum = 0;
-          for (int k : columns) {
-            int group = w.group(k);
-            float centered = kind.format().codes().value(w.code(n, k)) - w.zero(n, group);
-            sum = Math.fma(x[m * 300 + k], centered * w.scale(n, group), sum);
-          }
-          expected[m * 41 + n] = sum;
+        for (int n = 0; n < outputs; n++) {
+          float[] values = Arrays.copyOfRange(x, m * inputs, (m + 1) * inputs);
+          expected[m * outputs + n] =
+              groups ? sumOfGroups(values, w, n, columns) : sumOfWeights(values, w, n, columns);
         }
       }
       Rows.assertSameBits(
           multiply(gemm(), rows, x, w, null), expected, kind + ", " + rows + " rows, " + random);
     }
+  }
+
+  private static float sumOfWeights(float[] x, QuantizedMatrix w, int n, List<Integer> columns) {
+    float sum = 0;
+    for (int k : columns) {
+      sum = Math.fma(x[k], centered(w, n, k) * w.scale(n, w.group(k)), sum);
+    }
+    return sum;
+  }
+
+  private static float sumOfGroups(float[] x, QuantizedMatrix w, int n, List<Integer> columns) {
+    float sum = 0;
+    float part = 0;
+    int group = w.group(columns.getFirst());
+    for (int k : columns) {
+      if (w.group(k) != group) {
+        sum = Math.fma(part, w.scale(n, group), sum);
+        part = 0;
+        group = w.group(k);
+      }
+      part = Math.fma(x[k], centered(w, n, k), part);
+    }
+    return Math.fma(part, w.scale(n, group), sum);
+  }
+
+  private static float centered(QuantizedMatrix w, int n, int k) {
+    return w.format().codes().value(w.code(n, k)) - w.zero(n, w.group(k));
   }
 
   /** A product with 1 is the weight: every code with scales of every size, subnormal ones too. */
@@ -119,7 +164,10 @@ final class VectorGemmTest extends GemmContract {
           float[] expected = new float[rows];
           x[k] = 1;
           for (int n = 0; n < rows; n++) {
-            expected[n] = 0f + (codes.value(w.code(n, k)) - codes.zero()) * scale;
+            float centered = codes.value(w.code(n, k)) - codes.zero();
+            // a product that becomes -0 is +0 behind a sum
+            expected[n] =
+                SUMMED.contains(codes) ? Math.fma(centered, scale, 0f) : 0f + centered * scale;
           }
           float[] actual = multiply(gemm(), count, x, w, null);
           Rows.assertSameBits(Arrays.copyOf(actual, rows), expected, codes + " times " + scale);

@@ -1,0 +1,85 @@
+package org.sparkmoe.kernels.gemm;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
+import org.sparkmoe.kernels.tensor.DType;
+
+/**
+ * A run of columns with one group.
+ *
+ * @param codes of the matrix
+ * @param from byte of the four columns with the run's first
+ * @param first the run's first column of those
+ * @param depth columns
+ * @param scales holds 32 factors from byte {@code scalesByte}, or ones
+ * @param factors holds {@link CodeFactors#VALUES}
+ * @param at byte of the first of them
+ * @param to receives depth rows of 32 f32
+ * @param toByte of the first
+ * @param stride bytes from one row to the next
+ */
+record UnpackedRun(
+    MemorySegment codes,
+    long from,
+    int first,
+    int depth,
+    MemorySegment scales,
+    long scalesByte,
+    MemorySegment factors,
+    long at,
+    MemorySegment to,
+    long toByte,
+    long stride) {
+  /** Bytes from a group's factors to its zero points. */
+  private static final long ZEROS = Panels.WIDTH * Float.BYTES;
+
+  /** 32 factors that change nothing. */
+  private static final MemorySegment ONES = ones();
+
+  static UnpackedRun of(
+      CodePanels w,
+      int panel,
+      int k,
+      int depth,
+      boolean scaled,
+      MemorySegment factors,
+      long at,
+      MemorySegment to,
+      long toByte,
+      long stride) {
+    return new UnpackedRun(
+        w.codes(),
+        w.byteOf(panel, k),
+        k % CodePanels.QUAD,
+        depth,
+        scaled ? factors : ONES,
+        scaled ? at : 0,
+        factors,
+        at,
+        to,
+        toByte,
+        stride);
+  }
+
+  FloatVector factor(int lane) {
+    return CodeValues.load(scales, scalesByte + (long) lane * Float.BYTES);
+  }
+
+  FloatVector zero(int lane) {
+    return CodeValues.load(factors, at + ZEROS + (long) lane * Float.BYTES);
+  }
+
+  /** Whether it begins and ends with four columns that stand together. */
+  boolean isOfQuads() {
+    return first == 0 && depth % CodePanels.QUAD == 0;
+  }
+
+  private static MemorySegment ones() {
+    MemorySegment ones = Arena.global().allocate(Panels.WIDTH * Float.BYTES, Panels.ALIGNMENT);
+    for (int n = 0; n < Panels.WIDTH; n++) {
+      DType.F32.set(ones, n, 1);
+    }
+    return ones;
+  }
+}
