@@ -2,8 +2,8 @@ package org.sparkmoe.job.resume;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.time.Instant;
 
 /**
  * The process of a driver, so that another one on the same machine can see whether it has ended.
@@ -11,38 +11,55 @@ import java.time.Instant;
  * @param machine names the boot of the machine and the space of its process ids; empty where the
  *     system does not tell
  * @param pid in that space
- * @param started in milliseconds since 1970, because ids are used again; 0 where not known
+ * @param started in clock ticks since that boot, because ids are used again; 0 where not known.
+ *     Unlike the time of day, which Java tells, it stays what it is when the clock is set
  */
 record DriverProcess(String machine, long pid, long started) {
+  /** Where fields of {@code proc_pid_stat(5)} stand behind the name, which may hold anything. */
+  private static final int STATE = 0;
+
+  private static final int STARTED = 19;
 
   /** This process. */
   static DriverProcess current() {
-    ProcessHandle self = ProcessHandle.current();
-    return new DriverProcess(thisMachine(), self.pid(), started(self));
+    return of(ProcessHandle.current().pid());
   }
 
-  /** Whether it is certain that it has ended. */
+  /** A process of this machine. */
+  static DriverProcess of(long pid) {
+    try {
+      return new DriverProcess(thisMachine(), pid, Long.parseLong(stat(pid)[STARTED]));
+    } catch (IOException e) {
+      return new DriverProcess("", pid, 0);
+    }
+  }
+
+  /** Whether it is certain that it has ended. One that nobody waited for has, too. */
   boolean hasEnded() {
-    if (machine.isEmpty() || !machine.equals(thisMachine())) {
+    try {
+      if (machine.isEmpty() || !machine.equals(thisMachine())) {
+        return false;
+      }
+      String[] stat = stat(pid);
+      boolean dead = stat[STATE].equals("Z") || stat[STATE].equals("X");
+      return dead || Long.parseLong(stat[STARTED]) != started;
+    } catch (NoSuchFileException e) {
+      // it may be hidden from this user
+      return ProcessHandle.of(pid).isEmpty();
+    } catch (IOException e) {
       return false;
     }
-    return ProcessHandle.of(pid)
-        .map(process -> !process.isAlive() || started(process) != started)
-        .orElse(true);
   }
 
-  private static long started(ProcessHandle process) {
-    return process.info().startInstant().map(Instant::toEpochMilli).orElse(0L);
+  private static String[] stat(long pid) throws IOException {
+    String line = Files.readString(Path.of("/proc/" + pid + "/stat"));
+    return line.substring(line.lastIndexOf(')') + 2).split(" ");
   }
 
   /** Containers of one machine have process ids of their own, and may have one host name. */
-  private static String thisMachine() {
-    try {
-      return Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip()
-          + " "
-          + Files.readSymbolicLink(Path.of("/proc/self/ns/pid"));
-    } catch (IOException | UnsupportedOperationException e) {
-      return "";
-    }
+  private static String thisMachine() throws IOException {
+    return Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip()
+        + " "
+        + Files.readSymbolicLink(Path.of("/proc/self/ns/pid"));
   }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.attribute.FileTime;
@@ -14,6 +15,8 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 final class LeaseTest {
@@ -69,6 +72,26 @@ final class LeaseTest {
     assertThat(reused.hasEnded()).isEqualTo(!self.machine().isEmpty());
     assertThat(elsewhere.hasEnded()).isFalse();
     assertThat(unknown.hasEnded()).isFalse();
+  }
+
+  /** As in a container whose first process waits for none that it inherits. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void aProcessThatNobodyWaitsForIsDead() throws Exception {
+    ProcessBuilder parent = new ProcessBuilder("sh", "-c", "sleep 0.3 & echo $!; exec sleep 60");
+    Process waitsForNothing = parent.redirectErrorStream(true).start();
+    try (BufferedReader output = waitsForNothing.inputReader()) {
+      long pid = Long.parseLong(output.readLine());
+      DriverProcess child = DriverProcess.of(pid);
+      assertThat(child.started()).isPositive();
+      for (int i = 0; i < 300 && !child.hasEnded(); i++) {
+        Thread.sleep(100);
+      }
+      assertThat(child.hasEnded()).isTrue();
+      assertThat(ProcessHandle.of(pid)).as("still listed").isPresent();
+    } finally {
+      waitsForNothing.destroyForcibly();
+    }
   }
 
   @Test
