@@ -17,9 +17,9 @@ import org.sparkmoe.kernels.tensor.DType;
 import org.sparkmoe.kernels.tensor.ScaleType;
 
 /**
- * What the codes of a panel and a group are multiplied by: {@code scale · global}, rounded to f32,
- * times {@link CodePanels#lift}; and behind it what is subtracted from them first, in the form that
- * {@link CodeValues} takes.
+ * What the codes of a panel and a group, or the sums over them, are multiplied by: {@code scale ·
+ * global}, rounded to f32, times {@link CodePanels#lift}; and behind it what is subtracted from
+ * them first, in the form that {@link CodeValues} takes.
  */
 final class CodeFactors {
   /** Values of a group: 32 factors, 32 zero points. */

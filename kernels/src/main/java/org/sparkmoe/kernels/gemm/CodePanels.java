@@ -81,11 +81,12 @@ record CodePanels(
 
   /**
    * Whether the scale of a group multiplies the sum over its columns, instead of each weight: then
-   * {@code c = fma(s, factor, c)}, with an s for each group that starts at +0. Codes of e4m3 have
-   * to be lifted one by one anyway (see {@link CodeValues#e4m3}), groups of e2m1 are too short for
-   * sums of their own where rows are many, and columns of act-order that are not sorted have a
-   * group each. What decides is the format and K alone, so that a row has the same bits in a batch
-   * of any size.
+   * {@code c = fma(s, factor, c)}, with an s for each group that starts at +0.
+   *
+   * <p>Codes of e4m3 have to be lifted one by one anyway (see {@link CodeValues#e4m3}), and groups
+   * of e2m1 are too short for sums of their own where rows are many. Columns of act-order that are
+   * not sorted have a group each, and where quads are not whole, registers don't take them. What
+   * decides is the format and K alone, so that a row has the same bits in a batch of any size.
    */
   boolean sumsGroups() {
     return switch (format.codes()) {

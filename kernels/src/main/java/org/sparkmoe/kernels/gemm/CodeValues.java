@@ -22,9 +22,9 @@ import org.sparkmoe.kernels.tensor.E2m1;
  * Registers of codes as f32, less their zero points. Every step is exact, so that the product with
  * a factor of {@link CodeFactors} is the weight, rounded once.
  *
- * <p>A lane holds bytes of four columns, as {@link CodePanels} stores them. Loops that unpack take
- * one column after the other; those that multiply at once take four, with few shifts and shuffles:
- * these compete with multiplications for the same units.
+ * <p>A lane holds bytes of four columns, as {@link CodePanels} stores them. Loops take four columns
+ * a turn, with few shifts and shuffles: these compete with multiplications for the same units. Runs
+ * that begin or end within four columns are unpacked one column after the other.
  */
 final class CodeValues {
   /** What e4m3 values are too small by, see {@link #e4m3}. */

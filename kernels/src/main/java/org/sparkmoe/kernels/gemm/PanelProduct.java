@@ -86,7 +86,8 @@ public record PanelProduct(float[] floats, int partial, MemorySegment strip) {
    * @param x in the array of this product
    * @param w packed in panels
    * @param biasOrNull N values, added after the sum over K
-   * @param sums receives {@link #sumValues} values in the array: rows × 32; those past N are 0
+   * @param sums receives {@link #sumValues} values in the array: rows × 32; those past N mean
+   *     nothing
    */
   public void compute(RowTiles x, PanelMatrix w, int panel, float[] biasOrNull, int sums) {
     int padded = RowTiles.paddedRows(x.rows());

@@ -14,9 +14,10 @@ import jdk.incubator.vector.IntVector;
 /**
  * Unpacks runs of whole quads: four columns of outputs lane and lane + 16 a turn.
  *
- * <p>Steps are written out, as in {@link FusedUint4}. That also makes these methods too large to be
- * compiled as a part of what calls them, where the compiler may stop to inline in the middle of a
- * loop, which then makes an object of each register.
+ * <p>Stores, and most steps, are written out, as in {@link FusedUint4}. That also makes these
+ * methods too large (325 bytes of code, {@code FreqInlineSize}) to be compiled as a part of what
+ * calls them, where the compiler may stop to inline in the middle of a loop, which then makes an
+ * object of each register.
  */
 final class QuadUnpacker {
   private static final int HALF = Panels.WIDTH / 2;

@@ -25,12 +25,12 @@ import org.sparkmoe.kernels.tensor.Workspace;
  * </pre>
  *
  * whatever the rows around it and the register width (see {@link Tiles}). The w of a quantized
- * matrix is its code, less the zero point. Where columns of a group stand together, the group has a
- * sum of its own, and {@code c = Math.fma(s, scale, c)} takes it in; where they don't, and for e4m3
- * and e2m1, each w is multiplied by its scale in f32 and rounded ({@link CodePanels#sumsGroups}).
- * With act-order, and groups of one size, k runs through the columns of the first group, then of
- * the second, and so on: an order of the weight alone, which {@link #packTogether} gives up where
- * two weights differ in it.
+ * matrix is its code, less the zero point. Where whole quads of columns have one group, the group
+ * has a sum of its own, and {@code c = Math.fma(s, scale, c)} takes it in; where they don't, and
+ * for e4m3 and e2m1, each w is multiplied by its scale in f32 and rounded ({@link
+ * CodePanels#sumsGroups}). With act-order, and groups of one size, k runs through the columns of
+ * the first group, then of the second, and so on: an order of the weight alone, which {@link
+ * #packTogether} gives up where two weights differ in it.
  *
  * <p>Loops, from outside: chunks of rows; panels of W, each read from memory once per chunk;
  * stretches of k, whose weights stay in the nearest cache; tiles of rows (see {@link

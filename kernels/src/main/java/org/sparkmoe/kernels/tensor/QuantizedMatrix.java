@@ -11,8 +11,8 @@ import java.util.Optional;
  *   w[n, k] = (value(code[n, k]) − zero[n, k]) · scale[n, k] · global
  * </pre>
  *
- * <p>Kernels that compute in f32 round {@code scale · global} to f32 and then the product once, so
- * that all of them multiply by the same weight.
+ * <p>Kernels that compute in f32 round {@code scale · global} to f32. They multiply each weight by
+ * it, rounded once, or the sum over the columns of a group.
  *
  * @param codes rows × {@link CodeType#bytes}(cols) bytes, row-major; borrowed
  * @param format element type and the spans of scales

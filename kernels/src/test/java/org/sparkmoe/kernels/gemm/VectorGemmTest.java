@@ -10,8 +10,10 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.sparkmoe.kernels.tensor.CodeType;
@@ -70,8 +72,8 @@ final class VectorGemmTest extends GemmContract {
 
   /**
    * A group's sum of {@code x · (code − zero)} is multiplied by {@code scale · global}, rounded to
-   * f32. Each weight is, where codes are e4m3 or e2m1 or columns of a group don't stand together.
-   * Sums of act-order with equal groups go group by group.
+   * f32. Each weight is, where codes are e4m3 or e2m1, or where columns of a group don't stand
+   * together in whole quads. Sums of act-order with equal groups go group by group.
    */
   @ParameterizedTest
   @MethodSource("quantized")
@@ -79,13 +81,20 @@ final class VectorGemmTest extends GemmContract {
     assertBits(41, 300, kind);
   }
 
+  /** Around the lengths of quads, strips and what registers take at once; and of no whole quads. */
+  static Stream<Arguments> groups() {
+    return Stream.concat(
+        IntStream.of(4, 12, 40, 256, 260, 600).mapToObj(group -> Arguments.of(1_400, group)),
+        Stream.of(Arguments.of(1_400, 6), Arguments.of(207, 32)));
+  }
+
   @ParameterizedTest
-  @EnumSource(
-      value = CodeType.class,
-      names = {"UINT4", "INT8", "E2M1"})
-  void groupsMayBeLongerThanAStrip(CodeType codes) {
-    QuantFormat format = QuantFormat.of(codes, ScaleType.BF16, 1, 600);
-    assertBits(33, 1_400, new Kind(codes + " g600", format, 1, 1));
+  @MethodSource("groups")
+  void groupsMayHaveAnyLength(int inputs, int group) {
+    for (CodeType codes : SUMMED) {
+      QuantFormat format = QuantFormat.of(codes, ScaleType.BF16, 1, group);
+      assertBits(33, inputs, new Kind(codes + " g" + group, format, 1, 1));
+    }
   }
 
   private void assertBits(int outputs, int inputs, Kind kind) {
@@ -96,7 +105,9 @@ final class VectorGemmTest extends GemmContract {
       columns.sort(Comparator.comparingInt(w::group));
     }
     boolean together = !kind.format().ordered() || kind.lists() != Lists.ANY;
-    boolean groups = SUMMED.contains(kind.format().codes()) && together;
+    int group = kind.format().colSpan();
+    boolean whole = inputs % 4 == 0 && (group >= inputs || group % 4 == 0);
+    boolean groups = SUMMED.contains(kind.format().codes()) && together && whole;
     for (int rows : new int[] {1, 2, 3, 4, 5, 6, 7, 8, 40}) {
       float[] x = random.normals(rows * inputs, 1);
       float[] expected = new float[rows * outputs];
