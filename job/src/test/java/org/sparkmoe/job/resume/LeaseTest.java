@@ -66,24 +66,38 @@ final class LeaseTest {
   void aProcessOfThisMachineThatHasEndedIsDeadAtOnce() throws IOException {
     DriverProcess self = DriverProcess.current();
     assertThat(self.hasEnded()).isFalse();
-    DriverProcess reused = new DriverProcess(self.machine(), self.pid(), self.started() - 1);
-    DriverProcess elsewhere = new DriverProcess("another", self.pid(), self.started() - 1);
-    DriverProcess unknown = new DriverProcess("", self.pid(), self.started() - 1);
+    DriverProcess reused = new DriverProcess(self.machine(), self.pid(), self.startTicks() - 1);
+    DriverProcess elsewhere = new DriverProcess("another", self.pid(), self.startTicks() - 1);
+    DriverProcess unknown = new DriverProcess("", self.pid(), self.startTicks() - 1);
     assertThat(reused.hasEnded()).isEqualTo(!self.machine().isEmpty());
     assertThat(elsewhere.hasEnded()).isFalse();
     assertThat(unknown.hasEnded()).isFalse();
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void aProcessOfAnotherMachineIsNotLookedFor() throws Exception {
+    Process process = new ProcessBuilder("sleep", "60").start();
+    DriverProcess driver = DriverProcess.of(process.pid());
+    assertThat(driver.hasEnded()).isFalse();
+    process.destroyForcibly().waitFor();
+    assertThat(driver.hasEnded()).isTrue();
+    assertThat(driver.hasEnded("another")).isFalse();
+    assertThat(driver.hasEnded("")).isFalse();
+    DriverProcess unknown = new DriverProcess("", driver.pid(), driver.startTicks());
+    assertThat(unknown.hasEnded("")).isFalse();
   }
 
   /** As in a container whose first process waits for none that it inherits. */
   @Test
   @EnabledOnOs(OS.LINUX)
   void aProcessThatNobodyWaitsForIsDead() throws Exception {
-    ProcessBuilder parent = new ProcessBuilder("sh", "-c", "sleep 0.3 & echo $!; exec sleep 60");
-    Process waitsForNothing = parent.redirectErrorStream(true).start();
+    ProcessBuilder parent = new ProcessBuilder("sh", "-c", "sleep 1 & echo $!; exec sleep 60");
+    Process waitsForNothing = parent.start();
     try (BufferedReader output = waitsForNothing.inputReader()) {
       long pid = Long.parseLong(output.readLine());
       DriverProcess child = DriverProcess.of(pid);
-      assertThat(child.started()).isPositive();
+      assertThat(child.startTicks()).isPositive();
       for (int i = 0; i < 300 && !child.hasEnded(); i++) {
         Thread.sleep(100);
       }
