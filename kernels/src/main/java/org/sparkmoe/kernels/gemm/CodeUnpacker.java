@@ -46,8 +46,8 @@ final class CodeUnpacker {
     int groups = w.format().groups(w.cols());
     if (w.format().ordered() && groups <= CodeFactors.MOST_GROUPS) {
       CodeFactors.expand(w, panel, 0, groups, factors, factorsByte);
-      UnpackedRun run =
-          UnpackedRun.of(w, panel, k, depth, true, factors, factorsByte, to, toByte, stride);
+      ColumnRun run =
+          ColumnRun.of(w, panel, k, depth, true, factors, factorsByte, to, toByte, stride);
       for (int lane = 0; lane < HALF; lane += LANES) {
         ordered(run, w, k, lane);
       }
@@ -101,11 +101,11 @@ final class CodeUnpacker {
       long at = factorsByte + CodeFactors.bytes(place);
       long target = toByte + (first - k) * stride;
       unpack(
-          w, UnpackedRun.of(w, panel, first, end - first, scaled, factors, at, to, target, stride));
+          w, ColumnRun.of(w, panel, first, end - first, scaled, factors, at, to, target, stride));
     }
   }
 
-  private static void unpack(CodePanels w, UnpackedRun run) {
+  private static void unpack(CodePanels w, ColumnRun run) {
     boolean quads = run.isOfQuads() && w.knowsQuads();
     for (int lane = 0; lane < HALF; lane += LANES) {
       if (quads) {
@@ -116,7 +116,7 @@ final class CodeUnpacker {
     }
   }
 
-  private static void byQuads(CodePanels w, UnpackedRun run, int lane) {
+  private static void byQuads(CodePanels w, ColumnRun run, int lane) {
     switch (w.format().codes()) {
       case E4M3 -> QuadUnpacker.e4m3(run, lane);
       case INT8, UINT8 -> QuadUnpacker.bytes(run, lane);
@@ -125,7 +125,7 @@ final class CodeUnpacker {
     }
   }
 
-  private static void byColumns(CodePanels w, UnpackedRun run, int lane) {
+  private static void byColumns(CodePanels w, ColumnRun run, int lane) {
     switch (w.format().codes()) {
       case E4M3 -> e4m3(run, lane, CodeValues.E4M3_LIFT / w.lift());
       case INT8, UINT8 -> bytes(run, lane);
@@ -139,7 +139,7 @@ final class CodeUnpacker {
    *
    * @param rest what is missing from the lift of the factors
    */
-  private static void e4m3(UnpackedRun run, int lane, float rest) {
+  private static void e4m3(ColumnRun run, int lane, float rest) {
     FloatVector low = run.factor(lane);
     FloatVector high = run.factor(lane + HALF);
     MemorySegment codes = run.codes();
@@ -166,7 +166,7 @@ final class CodeUnpacker {
     }
   }
 
-  private static void bytes(UnpackedRun run, int lane) {
+  private static void bytes(ColumnRun run, int lane) {
     FloatVector low = run.factor(lane);
     FloatVector high = run.factor(lane + HALF);
     FloatVector zeroLow = run.zero(lane);
@@ -189,7 +189,7 @@ final class CodeUnpacker {
     }
   }
 
-  private static void uint4(UnpackedRun run, int lane) {
+  private static void uint4(ColumnRun run, int lane) {
     FloatVector low = run.factor(lane);
     FloatVector high = run.factor(lane + HALF);
     FloatVector zeroLow = run.zero(lane);
@@ -213,7 +213,7 @@ final class CodeUnpacker {
     }
   }
 
-  private static void e2m1(UnpackedRun run, int lane) {
+  private static void e2m1(ColumnRun run, int lane) {
     FloatVector low = run.factor(lane);
     FloatVector high = run.factor(lane + HALF);
     MemorySegment codes = run.codes();
@@ -239,7 +239,7 @@ final class CodeUnpacker {
    *
    * @param run all columns, from {@code fromColumn} of the matrix; its factors are those of group 0
    */
-  private static void ordered(UnpackedRun run, CodePanels w, int fromColumn, int lane) {
+  private static void ordered(ColumnRun run, CodePanels w, int fromColumn, int lane) {
     boolean pairs = w.format().codes() == CodeType.UINT4;
     MemorySegment codes = run.codes();
     MemorySegment factors = run.factors();

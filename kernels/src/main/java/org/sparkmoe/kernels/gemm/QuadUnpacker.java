@@ -32,7 +32,7 @@ final class QuadUnpacker {
 
   private QuadUnpacker() {}
 
-  static void uint4(UnpackedRun run, int lane) {
+  static void uint4(ColumnRun run, int lane) {
     FloatVector low = run.factor(lane);
     FloatVector high = run.factor(lane + HALF);
     FloatVector zeroLow = run.zero(lane);
@@ -103,7 +103,7 @@ final class QuadUnpacker {
     }
   }
 
-  static void bytes(UnpackedRun run, int lane) {
+  static void bytes(ColumnRun run, int lane) {
     FloatVector low = run.factor(lane);
     FloatVector high = run.factor(lane + HALF);
     FloatVector zeroLow = run.zero(lane);
@@ -158,7 +158,7 @@ final class QuadUnpacker {
   }
 
   /** See {@link CodeValues#E2M1_IN_HALVES}. */
-  static void e2m1(UnpackedRun run, int lane) {
+  static void e2m1(ColumnRun run, int lane) {
     FloatVector low = run.factor(lane);
     FloatVector high = run.factor(lane + HALF);
     MemorySegment codes = run.codes();
@@ -207,7 +207,7 @@ final class QuadUnpacker {
   }
 
   /** With factors that hold {@link CodeValues#E4M3_LIFT}. */
-  static void e4m3(UnpackedRun run, int lane) {
+  static void e4m3(ColumnRun run, int lane) {
     FloatVector low = run.factor(lane);
     FloatVector high = run.factor(lane + HALF);
     MemorySegment codes = run.codes();

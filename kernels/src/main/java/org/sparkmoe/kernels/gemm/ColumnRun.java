@@ -6,7 +6,7 @@ import jdk.incubator.vector.FloatVector;
 import org.sparkmoe.kernels.tensor.DType;
 
 /**
- * A run of columns with one group.
+ * Columns of a panel that have one group and are to be unpacked.
  *
  * @param codes of the matrix
  * @param from byte of the four columns with the run's first
@@ -19,7 +19,7 @@ import org.sparkmoe.kernels.tensor.DType;
  * @param toByte of the first
  * @param stride bytes from one row to the next
  */
-record UnpackedRun(
+record ColumnRun(
     MemorySegment codes,
     long from,
     int first,
@@ -37,7 +37,12 @@ record UnpackedRun(
   /** 32 factors that change nothing. */
   private static final MemorySegment ONES = ones();
 
-  static UnpackedRun of(
+  /**
+   * Columns {@code k} to {@code k + depth}.
+   *
+   * @param scaled whether codes are multiplied by their factors
+   */
+  static ColumnRun of(
       CodePanels w,
       int panel,
       int k,
@@ -48,7 +53,7 @@ record UnpackedRun(
       MemorySegment to,
       long toByte,
       long stride) {
-    return new UnpackedRun(
+    return new ColumnRun(
         w.codes(),
         w.byteOf(panel, k),
         k % CodePanels.QUAD,
@@ -62,10 +67,12 @@ record UnpackedRun(
         stride);
   }
 
+  /** What codes of outputs from {@code lane} are multiplied by. */
   FloatVector factor(int lane) {
     return CodeValues.load(scales, scalesByte + (long) lane * Float.BYTES);
   }
 
+  /** What is subtracted from them first. */
   FloatVector zero(int lane) {
     return CodeValues.load(factors, at + ZEROS + (long) lane * Float.BYTES);
   }
